@@ -1,0 +1,3 @@
+"""releve: the server room of a town hall as code."""
+
+__version__ = "0.1.0"

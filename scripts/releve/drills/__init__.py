@@ -1,0 +1,1 @@
+"""Drills: each promise is tried, and what was seen is kept as evidence."""

@@ -1,0 +1,42 @@
+"""The town as Ansible sees it: groups by kind and duty, and the inputs of the roles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from releve.town.model import Host, Town
+
+Variables = dict[str, Any]
+GROUP_OF_KIND = {"old": "old_hosts", "node": "nodes", "bay": "bays", "vault": "vaults"}
+
+
+def inventory_of(town: Town) -> dict[str, dict[str, Variables]]:
+    """Return group -> host -> variables, plain values only.
+
+    Only what the town file says or what follows from it is handed over: a role's defaults live
+    in the role. Old hosts are listed, but belong to pyinfra and are in no group that a play uses.
+    """
+    groups: dict[str, dict[str, Variables]] = {group: {} for group in GROUP_OF_KIND.values()}
+    for name, host in town.hosts.items():
+        groups[GROUP_OF_KIND[host.kind]][name] = _reach(town, host)
+    groups["nut_primaries"] = {}
+    groups["nut_secondaries"] = {}
+    for ups in town.ups.values():
+        groups["nut_primaries"].setdefault(ups.host, {})
+        for client in ups.clients:
+            groups["nut_secondaries"].setdefault(client, {})
+    if town.vault:
+        groups["vault_senders"] = {sender: {} for sender in town.vault.senders}
+    return {group: hosts for group, hosts in groups.items() if hosts}
+
+
+def _reach(town: Town, host: Host) -> Variables:
+    """Return how Ansible logs in to a host."""
+    variables: Variables = {"ansible_host": str(host.address), "ansible_user": town.ssh.user}
+    if town.ssh.identity_file:
+        variables["ansible_ssh_private_key_file"] = str(town.path(town.ssh.identity_file))
+    if town.ssh.known_hosts_file:
+        known = town.path(town.ssh.known_hosts_file)
+        variables["ansible_ssh_common_args"] = f"-o UserKnownHostsFile={known} -o BatchMode=yes"
+    return variables

@@ -1,0 +1,147 @@
+"""What must hold between entries of a town file: references, addresses, plans that can work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING
+
+from releve.town.hint import hint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from releve.town.model import Town
+
+Fault = tuple[tuple[str | int, ...], str]
+
+
+def cross_check(town: Town) -> Iterator[Fault]:
+    """Yield each fault as (place, sentence); an empty result means that the town can be built."""
+    yield from _host_references(town)
+    yield from _guest_references(town)
+    yield from _duty_references(town)
+    yield from _addresses(town)
+    yield from _unique(town)
+    yield from _needs(town)
+
+
+def _ref(
+    where: tuple[str | int, ...], name: str, section: str, known: Iterable[str]
+) -> Iterator[Fault]:
+    if name not in known:
+        yield where, f'{section} has no "{name}"{hint(name, list(known))}'
+
+
+def _kind(
+    town: Town, where: tuple[str | int, ...], name: str, kinds: tuple[str, ...]
+) -> Iterator[Fault]:
+    yield from _ref(where, name, "hosts", town.hosts)
+    if name in town.hosts and town.hosts[name].kind not in kinds:
+        wanted = " or ".join(kinds)
+        yield where, f'host "{name}" is of kind {town.hosts[name].kind}, this needs {wanted}'
+
+
+def _host_references(town: Town) -> Iterator[Fault]:
+    for name, host in town.hosts.items():
+        yield from _ref(("hosts", name, "network"), host.network, "networks", town.networks)
+        if host.kind == "old" and host.hypervisor is None:
+            yield ("hosts", name, "hypervisor"), "is missing; an old host has libvirt or pve"
+        if host.kind != "old" and host.hypervisor is not None:
+            yield ("hosts", name, "hypervisor"), "only an old host has this key"
+    for name, storage in town.storage.items():
+        yield from _kind(town, ("storage", name, "host"), storage.host, ("node",))
+
+
+def _guest_references(town: Town) -> Iterator[Fault]:
+    for name, guest in town.guests.items():
+        at = ("guests", name)
+        yield from _kind(town, (*at, "source"), guest.source, ("old", "node"))
+        yield from _kind(town, (*at, "target"), guest.target, ("node",))
+        yield from _ref((*at, "storage"), guest.storage, "storage", town.storage)
+        if guest.storage in town.storage and town.storage[guest.storage].host != guest.target:
+            there = town.storage[guest.storage].host
+            yield (
+                (*at, "storage"),
+                f'storage "{guest.storage}" is on {there}, not on {guest.target}',
+            )
+        for number, need in enumerate(guest.needs):
+            yield from _ref((*at, "needs", number), need, "guests", town.guests)
+        for number, nic in enumerate(guest.nics):
+            yield from _ref(
+                (*at, "nics", number, "network"), nic.network, "networks", town.networks
+            )
+        if guest.witness and not any(nic.address for nic in guest.nics):
+            yield (*at, "witness"), "needs a network card with an address to be asked at"
+
+
+def _duty_references(town: Town) -> Iterator[Fault]:
+    for name, ups in town.ups.items():
+        yield from _ref(("ups", name, "host"), ups.host, "hosts", town.hosts)
+        for number, client in enumerate(ups.clients):
+            yield from _ref(("ups", name, "clients", number), client, "hosts", town.hosts)
+            if client == ups.host:
+                yield ("ups", name, "clients", number), f"{client} has the cable and is no client"
+    if town.vault:
+        yield from _kind(town, ("vault", "host"), town.vault.host, ("vault",))
+        for number, sender in enumerate(town.vault.senders):
+            yield from _kind(town, ("vault", "senders", number), sender, ("node", "bay"))
+
+
+def _addresses(town: Town) -> Iterator[Fault]:
+    places: list[tuple[tuple[str | int, ...], str, object]] = [
+        (("hosts", name, "address"), host.network, host.address)
+        for name, host in town.hosts.items()
+    ]
+    places += [
+        (("guests", name, "nics", number, "address"), nic.network, nic.address)
+        for name, guest in town.guests.items()
+        for number, nic in enumerate(guest.nics)
+        if nic.address
+    ]
+    seen: dict[object, tuple[str | int, ...]] = {}
+    for where, network, address in places:
+        net = town.networks.get(network)
+        if net and address not in net.cidr:
+            yield where, f"{address} is outside of {network} ({net.cidr})"
+        elif net and address in {net.cidr.network_address, net.cidr.broadcast_address}:
+            yield where, f"{address} is the network's own or its broadcast address"
+        if address in seen:
+            yield where, f"{address} is taken by {'.'.join(map(str, seen[address][:2]))}"
+        seen.setdefault(address, where)
+
+
+def _unique(town: Town) -> Iterator[Fault]:
+    both = town.hosts.keys() & town.guests.keys()
+    for name in sorted(both):
+        yield ("guests", name), f'a host is already called "{name}"'
+    vmids = Counter(guest.vmid for guest in town.guests.values())
+    seen: set[int] = set()
+    macs: dict[str, str] = {name.mac: host for host, name in town.hosts.items() if name.mac}
+    for name, guest in town.guests.items():
+        if vmids[guest.vmid] > 1 and guest.vmid in seen:
+            yield ("guests", name, "vmid"), f"{guest.vmid} is taken by another guest"
+        seen.add(guest.vmid)
+        for number, nic in enumerate(guest.nics):
+            if nic.mac in macs:
+                yield (
+                    ("guests", name, "nics", number, "mac"),
+                    f"{nic.mac} is taken by {macs[nic.mac]}",
+                )
+            macs.setdefault(nic.mac, name)
+        disks = Counter(disk.name for disk in guest.disks)
+        for number, disk in enumerate(guest.disks):
+            if disks[disk.name] > 1 and disk.name in [one.name for one in guest.disks[:number]]:
+                yield ("guests", name, "disks", number, "name"), f'"{disk.name}" is said twice'
+
+
+def _needs(town: Town) -> Iterator[Fault]:
+    graph = {
+        name: [one for one in guest.needs if one in town.guests]
+        for name, guest in town.guests.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        loop = error.args[1]
+        yield ("guests", loop[0], "needs"), f"these guests wait for each other: {' -> '.join(loop)}"

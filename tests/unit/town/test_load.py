@@ -1,0 +1,79 @@
+"""A wrong town file is refused with the line, what is wrong, and what would be right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from releve.errors import InputError
+from releve.town import load_town
+
+LAB = Path(__file__).parents[3] / "inventory" / "lab" / "town.yml"
+
+
+def town_with(tmp_path: Path, old: str, new: str) -> Path:
+    """Write the lab's town file with one change, and return its path."""
+    text = LAB.read_text()
+    assert old in text, f"the lab's town file no longer says {old!r}"
+    file = tmp_path / "town.yml"
+    file.write_text(text.replace(old, new, 1))
+    return file
+
+
+def test_the_embedded_town_is_right() -> None:
+    town = load_town(LAB.parent)
+
+    assert list(town.hosts) == ["old", "pve1", "nas", "vault"]
+    assert town.guests["dossiers"].needs == ("compta",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("kind: bay", "kind: bya", 'hosts.nas.kind: "bya" is not one of old, node, bay, vault'),
+        ("kind: bay", "kind: bya", 'did you mean "bay"?'),
+        ("stop_seconds: 10", "stop_secnds: 10", 'unknown key; did you mean "stop_seconds"?'),
+        ("target: pve1", "target: pve2", 'hosts has no "pve2"; did you mean "pve1"?'),
+        ("198.51.100.21", "198.51.101.21", "198.51.101.21 is outside of office"),
+        ("198.51.100.21", "198.51.100.12", "198.51.100.12 is taken by hosts.nas"),
+        ("vmid: 102", "vmid: 101", "guests.dossiers.vmid: 101 is taken by another guest"),
+        ("00:91:00:02", "00:91:00:01", "52:54:00:91:00:01 is taken by compta"),
+        ("    stop_seconds: 15", "    needs: [dossiers]", "wait for each other"),
+        ("    target: pve1", "    target: nas", "is of kind bay, this needs node"),
+        ("vmid: 102\n", "vmid: 102\n    vmid: 103\n", "said twice, first on line"),
+        ("plugin: releve_town\n", "", "plugin: is missing"),
+        ("hosts:\n", "hosts: [\n", "this is not YAML"),
+        ("vmid: 102", "vmid: many", "guests.dossiers.vmid: input should be a valid integer"),
+    ],
+)
+def test_a_fault_is_named_with_its_remedy(
+    tmp_path: Path, old: str, new: str, sentence: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        load_town(town_with(tmp_path, old, new))
+
+    assert sentence in str(caught.value)
+
+
+def test_the_line_is_the_one_to_mend(tmp_path: Path) -> None:
+    file = town_with(tmp_path, "kind: bay", "kind: bya")
+    line = file.read_text().splitlines().index("    kind: bya") + 1
+
+    with pytest.raises(InputError, match=rf"^town\.yml:{line}: hosts\.nas\.kind"):
+        load_town(file)
+
+
+def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
+    file = town_with(tmp_path, "kind: bay", "kind: bya")
+    file.write_text(file.read_text().replace("vmid: 102", "vmid: 7"))
+
+    with pytest.raises(InputError) as caught:
+        load_town(file)
+
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_missing_folder_says_what_is_wanted(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file; -i wants a folder"):
+        load_town(tmp_path / "nowhere")
