@@ -15,6 +15,12 @@ from releve.errors import ExitCode, ReleveError
 # verb -> (module in this package, one line of help); a verb's module offers `command`.
 VERBS = {
     "check": ("check", "Read the town file and say what is wrong with it."),
+    "survey": ("survey", "Look at an old host, read-only, and write what it holds."),
+    "drift": ("drift", "Compare the hosts with the town file; change nothing."),
+    "migrate": ("migrate", "Move guests off the old host: plan, run, status, rollback."),
+    "copy": ("copy", "Copy guests to the vault: run, list."),
+    "drill": ("drill", "Try a promise and keep the evidence: power, restore."),
+    "report": ("report", "Write one page of what was proved."),
 }
 
 

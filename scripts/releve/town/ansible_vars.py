@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from releve.town.inputs import role_inputs
+
 if TYPE_CHECKING:
     from releve.town.model import Host, Town
 
@@ -18,8 +20,9 @@ def inventory_of(town: Town) -> dict[str, dict[str, Variables]]:
     in the role. Old hosts are listed, but belong to pyinfra and are in no group that a play uses.
     """
     groups: dict[str, dict[str, Variables]] = {group: {} for group in GROUP_OF_KIND.values()}
+    roles = role_inputs(town)
     for name, host in town.hosts.items():
-        groups[GROUP_OF_KIND[host.kind]][name] = _reach(town, host)
+        groups[GROUP_OF_KIND[host.kind]][name] = _reach(town, host) | roles[name]
     groups["nut_primaries"] = {}
     groups["nut_secondaries"] = {}
     for ups in town.ups.values():
