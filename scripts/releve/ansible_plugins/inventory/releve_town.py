@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
+from ansible.utils.display import Display
+
+PARSER_ERROR = 4  # ansible-playbook's own exit code for an inventory that cannot be read
 
 DOCUMENTATION = """
 name: releve_town
@@ -37,8 +39,10 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]  # ansible has
         try:
             groups = inventory_of(load_town(Path(path)))
         except ReleveError as error:
-            message = f"the town file is wrong, nothing was run:\n{error}"
-            raise AnsibleParserError(message) from None
+            # An AnsibleError would only make Ansible try its other plugins on this file; the YAML
+            # one takes much of what ours refuses, and the play would run on what it made of it.
+            Display().error(f"the town file is wrong, nothing was run:\n{error}", wrap_text=False)
+            raise SystemExit(PARSER_ERROR) from None
         for group, hosts in groups.items():
             inventory.add_group(group)
             for host, variables in hosts.items():
