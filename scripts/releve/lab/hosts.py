@@ -1,0 +1,145 @@
+"""What each host of the lab is: image, rights, mounts, and the files it starts with."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from releve.lab.images import IMAGES, REPOSITORY_MOUNT, repository
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address
+
+    from releve.town.model import Town
+
+SOURCE = Path(__file__).parent
+# Where the hosts find what the lab lends them.
+DOUBLE_MOUNT = "/usr/lib/releve-lab"
+UPS_DRIVER_MOUNT = "/usr/lib/releve-ups"
+WORLD_MOUNT = "/run/releve-world"
+SHARE_MOUNT = "/usr/share/releve-lab"
+IMAGE_OF_KIND = {"old": "old", "node": "node", "bay": "host", "vault": "host"}
+_GUEST_HOST = ("--cap-add", "NET_ADMIN,NET_RAW,SYS_ADMIN", "--device", "/dev/net/tun")
+
+
+@dataclass(frozen=True, slots=True)
+class HostSpec:
+    """One host as podman gets it; `bridge` is where its guests' network cards go."""
+
+    name: str
+    image: str
+    address: IPv4Address
+    options: tuple[str, ...] = ()
+    bridge: str | None = None
+    login: bool = True
+    repository: bool = True
+    units: tuple[Path, ...] = ()
+
+
+def specs_of(town: Town, state: Path) -> dict[str, HostSpec]:
+    """Return the hosts of a town's lab; `state` is the lab's folder (disks, world of the UPS)."""
+    return {name: _spec(town, name, state) for name in town.hosts}
+
+
+def _spec(town: Town, name: str, state: Path) -> HostSpec:
+    host = town.hosts[name]
+    options: list[str] = []
+    units: tuple[Path, ...] = ()
+    if host.kind in {"old", "node"}:
+        options += _GUEST_HOST
+    if host.kind != "old":
+        options += _mount(repository(), REPOSITORY_MOUNT, "ro")
+    if host.kind == "node":
+        options += _mount(SOURCE / "pve", DOUBLE_MOUNT, "ro")
+        units = tuple(sorted((SOURCE / "pve").glob("*.service")))
+    if any(ups.host == name for ups in town.ups.values()):
+        options += _mount(SOURCE / "ups", UPS_DRIVER_MOUNT, "ro")
+        options += _mount(state / "world", WORLD_MOUNT, "rw")
+    if host.kind == "vault" and town.vault:
+        options += ["--cap-add", "LINUX_IMMUTABLE"]
+        options += _mount(state / "vault", str(town.vault.path), "rw")
+    return HostSpec(
+        name,
+        IMAGES[IMAGE_OF_KIND[host.kind]].reference,
+        host.address,
+        tuple(options),
+        town.networks[host.network].bridge if host.kind in {"old", "node"} else None,
+        login=host.kind != "vault",
+        repository=host.kind != "old",
+        units=units,
+    )
+
+
+def _mount(source: Path, target: str, mode: str) -> list[str]:
+    # Folders only, never single files: a file that an editor replaces would stay the old one.
+    source.mkdir(parents=True, exist_ok=True)
+    return ["--volume", f"{source}:{target}:{mode}"]
+
+
+def write_files(tree: Path, spec: HostSpec, keys: Path, login_key: str, names: str) -> None:
+    """Put into a stopped host's tree what makes it this host.
+
+    `keys` holds its ssh host keys; `names` is its /etc/hosts.
+    """
+    for key in keys.glob("ssh_host_*"):
+        place(tree / "etc/ssh" / key.name, key.read_text(), 0o600 if key.suffix == "" else 0o644)
+    place(tree / "etc/hosts", names, 0o644)
+    # Nobody to ask: a name that is not in /etc/hosts fails at once.
+    place(tree / "etc/resolv.conf", "", 0o644)
+    if spec.login:
+        (tree / "root/.ssh").mkdir(mode=0o700, parents=True, exist_ok=True)
+        place(tree / "root/.ssh/authorized_keys", login_key, 0o600)
+    if any(WORLD_MOUNT in option for option in spec.options):
+        driver = tree / "usr/lib/nut/labups"
+        driver.parent.mkdir(parents=True, exist_ok=True)
+        driver.symlink_to(f"{UPS_DRIVER_MOUNT}/labups")
+    for unit in spec.units:
+        _enable(tree, unit)
+
+
+def place(file: Path, text: str, mode: int) -> None:
+    """Write one file of a host's tree with its mode, never wider in between."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as stream:
+        stream.write(text)
+    file.chmod(mode)
+
+
+def _enable(tree: Path, unit: Path) -> None:
+    """Link a unit of the PVE double and enable it as its [Install] section says."""
+    folder = tree / "etc/systemd/system"
+    reader = configparser.ConfigParser(strict=False, interpolation=None)
+    reader.optionxform = str  # type: ignore[assignment,method-assign]  # keys keep their case
+    reader.read(unit)
+    (folder / unit.name).symlink_to(f"{DOUBLE_MOUNT}/{unit.name}")
+    for wanted in reader.get("Install", "WantedBy", fallback="").split():
+        wants = folder / f"{wanted}.wants"
+        wants.mkdir(parents=True, exist_ok=True)
+        (wants / unit.name).symlink_to(f"{DOUBLE_MOUNT}/{unit.name}")
+
+
+def address_book(town: Town) -> str:
+    """Return /etc/hosts of every host: the town's names and nothing else."""
+    lines = ["127.0.0.1 localhost"]
+    lines += [
+        f"{host.address} {name}.{town.town.domain} {name}" for name, host in town.hosts.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def copy_sparse(source: Path, target: Path) -> None:
+    """Copy a disk image without filling its holes; sizes are in the hundreds of MiB."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    block = 1024 * 1024
+    with source.open("rb") as reader, target.open("wb") as writer:
+        while chunk := reader.read(block):
+            if chunk.strip(b"\0"):
+                writer.seek(reader.tell() - len(chunk))
+                writer.write(chunk)
+        writer.truncate(reader.tell())
+    shutil.copymode(source, target)
