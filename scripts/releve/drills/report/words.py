@@ -1,0 +1,173 @@
+"""What the ids of checks and the phrases of events mean, in words for people.
+
+An id or a phrase that is not listed is shown as the evidence wrote it, marked as English: a new
+check is never hidden for want of a translation.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from releve.drills.report.promises import mark
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from releve.drills.report.language import Language
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A check in words: what had to be true, and, if its value is a figure worth a place, its name.
+
+    `figure` may hold {subject}: the guest or host that stands in the check's id.
+    """
+
+    sentence: str
+    figure: str = ""
+
+
+CHECKS: dict[str, Words] = {
+    "completed": Words(mark("The stage ran to its end.")),
+    # survey
+    "domains-unchanged": Words(mark("The guests' definitions are the same before and after.")),
+    "states-unchanged": Words(mark("The guests' states are the same before and after.")),
+    "etc-unchanged": Words(mark("The old server's configuration is the same before and after.")),
+    "packages-unchanged": Words(mark("The old server's packages are the same before and after.")),
+    "devices-named": Words(mark("Every device of every guest is accounted for.")),
+    "blockers": Words(mark("Nothing stands in the way of a move."), mark("obstacles to a move")),
+    "fragment-valid": Words(mark("What was found makes a valid town file.")),
+    "town-equal": Words(
+        mark("The old server is as the town file says."), mark("differences from the town file")
+    ),
+    # provision
+    "second-run": Words(
+        mark("Setting the server up a second time changes nothing."),
+        mark("changes made by a second run"),
+    ),
+    "drift-seen": Words(mark("A change made by hand is noticed.")),
+    "drift-gone": Words(mark("A change made by hand is gone after the next run.")),
+    # migrate
+    "downtime": Words(
+        mark("The service stood still no longer than planned."), mark("without service: {subject}")
+    ),
+    "chain-whole": Words(
+        mark("All that the service had recorded is there, in order and unaltered."),
+        mark("records found whole: {subject}"),
+    ),
+    "records-lost": Words(mark("No record is lost."), mark("records lost: {subject}")),
+    "records-altered": Words(mark("No record is altered."), mark("records altered: {subject}")),
+    "target-verified": Words(mark("The new disk was read back and is right.")),
+    "source-verified": Words(mark("The old disk was read again and is the same.")),
+    "source-fenced": Words(mark("The old guest cannot start by accident.")),
+    "mac-kept": Words(mark("The network card kept its address.")),
+    # power
+    "on-battery": Words(
+        mark("Everything had stopped before the battery was empty."), mark("on battery")
+    ),
+    "guests-in-order": Words(mark("The services stopped in the written order.")),
+    "hosts-after-guests": Words(mark("The servers stopped after their services.")),
+    "unclean-stops": Words(mark("Nothing was cut off while at work."), mark("unclean stops")),
+    "all-back": Words(mark("Everything came back by itself."), mark("until all was back")),
+    # copy
+    "blocks-stored": Words(mark("The copy arrived."), mark("blocks stored: {subject}")),
+    "sealed": Words(mark("The copy is sealed.")),
+    "read-refused": Words(mark("The site cannot read a copy.")),
+    "alter-refused": Words(mark("The site cannot alter a copy.")),
+    "delete-refused": Words(mark("The site cannot delete a copy.")),
+    # restore
+    "rto": Words(mark("The service was back in time."), mark("until the service was back")),
+    "rpo": Words(mark("The copy was fresh enough."), mark("of work not in the copy")),
+    "chain-equal": Words(mark("The service holds all that the copy held.")),
+}
+# Phrases of events, with what they do to the subject: on, off, battery, or nothing ("").
+PHRASES: dict[str, str] = {
+    mark("mains lost"): "off",
+    mark("mains back"): "on",
+    mark("on battery"): "battery",
+    mark("on mains"): "on",
+    mark("output off"): "off",
+    mark("output on"): "on",
+    mark("shutdown started"): "",
+    mark("stopped"): "off",
+    mark("halted"): "off",
+    mark("started"): "",
+    mark("answers"): "on",
+    mark("seed started"): "",
+    mark("seed finished"): "",
+    mark("power button pressed"): "",
+    mark("powered off"): "off",
+    mark("fenced"): "",
+    mark("verified"): "",
+}
+_SEPARATORS = re.compile(r"[.:/]")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A text to show; `foreign` when it is the evidence's own English on a page that is not."""
+
+    text: str
+    foreign: bool = False
+
+
+def split_id(id_: str, subjects: Collection[str]) -> tuple[str, str]:
+    """Return a check's id without the guests and hosts in it, and those, as one text."""
+    parts = _SEPARATORS.split(id_)
+    mine = [part for part in parts if part in subjects]
+    return ".".join(part for part in parts if part not in subjects), ", ".join(mine)
+
+
+def words_of(id_: str, subjects: Collection[str]) -> tuple[Words | None, str]:
+    """Return what is known of a check's id, and the guest or host it is about."""
+    stem, subject = split_id(id_, subjects)
+    return CHECKS.get(id_) or CHECKS.get(stem), subject
+
+
+def say_check(id_: str, subjects: Collection[str], language: Language) -> Said:
+    """Return a check as a sentence, with the guest or host it is about in front."""
+    words, subject = words_of(id_, subjects)
+    if words is None:
+        return Said(id_.replace("-", " ").replace("_", " "), foreign=language.code != "en")
+    sentence = language.text(words.sentence)
+    if not subject:
+        return Said(sentence)
+    return Said(language.text("{subject}: {what}", subject=subject, what=sentence))
+
+
+def _pattern(phrase: str) -> re.Pattern[str]:
+    pieces = re.split(r"\{(\w+)\}", phrase)
+    return re.compile(
+        "".join(
+            f"(?P<{piece}>.+?)" if number % 2 else re.escape(piece)
+            for number, piece in enumerate(pieces)
+        )
+    )
+
+
+_PATTERNS = [(_pattern(phrase), phrase, effect) for phrase, effect in PHRASES.items()]
+
+
+def say_event(what: str, language: Language) -> tuple[Said, str]:
+    """Return what happened in the reader's language, and its effect on the subject."""
+    for pattern, phrase, effect in _PATTERNS:
+        if found := pattern.fullmatch(what.strip()):
+            values = {key: _localise(value, language) for key, value in found.groupdict().items()}
+            return Said(language.text(phrase, **values)), effect
+    return Said(what, foreign=language.code != "en"), ""
+
+
+def say_note(note: str, language: Language) -> Said:
+    """Return a note of the evidence, translated when it is one of the known texts."""
+    if language.knows(note):
+        return Said(language.text(note))
+    return Said(note, foreign=language.code != "en" and bool(note))
+
+
+def _localise(value: str, language: Language) -> str:
+    try:
+        return language.number(float(value) if "." in value else int(value))
+    except ValueError:
+        return value
