@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from releve.errors import InputError, ReleveError
-from releve.lab import images
+from releve.lab import guests, images
 from releve.lab.topology import Lab
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -34,6 +34,7 @@ def up() -> None:
     lab = Lab.of(ROOT)
     with lab.exclusive():
         images.ensure(tell)
+        guests.ensure(lab.town, tell)
         lab.up(tell)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import secrets
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,12 +15,13 @@ from typing import TYPE_CHECKING
 
 from releve.command import run
 from releve.errors import LaterError, ReleveError
-from releve.lab import keys, network, processes, vault_disk
+from releve.lab import guests, keys, network, processes, vault_disk
 from releve.lab.hosts import HostSpec, address_book, place, specs_of, write_files
 from releve.lab.podman import containers, execute, files_of, podman
 from releve.lab.sweep import VAULT_FOLDER, VAULT_IMAGE, sweep
 from releve.ssh import Ssh
 from releve.town import Town, load_town
+from releve.witness import Status
 
 if TYPE_CHECKING:
     import subprocess
@@ -97,6 +100,23 @@ class Lab:
         """Run a shell line on a host as the workstation does: over ssh, inside the lab."""
         argv = Ssh.to(self.town, host).argv(command)
         return run(self.workstation(argv), timeout=timeout, check=check)
+
+    def ask(self, guest: str, seconds: float = 0) -> Status:
+        """Return what a guest's witness says, asked from the workstation, within `seconds`.
+
+        Raises CommandError with the witness's last refusal.
+        """
+        return Status(**json.loads(self._witness(guest, str(seconds), timeout=seconds + 30)))
+
+    def deafen(self, guest: str) -> None:
+        """Make a guest ignore its power button until it boots again."""
+        self._witness(guest, "deaf", timeout=30)
+
+    def _witness(self, guest: str, word: str, timeout: float) -> str:
+        of = self.town.guests[guest]
+        port = of.witness.port if of.witness else 0
+        words = ("-m", "releve.witness", str(of.nics[0].address), str(port), word)
+        return run(self.workstation([sys.executable, *words]), timeout=timeout).stdout
 
     def running(self, host: str) -> bool:
         """Say whether a host has power and has not halted."""
@@ -200,6 +220,11 @@ class Lab:
             if specs[host].repository:
                 self.console(host, ["apt-get", "-qq", "update"])
             tell(f"{host} answers ssh at {self.town.hosts[host].address}")
+        for host in self.town.hosts_of("old"):
+            self.console(host, ["sh", "-c", guests.define_script(self.town, host)], timeout=120)
+        for guest in self.town.guests:
+            status = self.ask(guest, READY_SECONDS)
+            tell(f"{guest} works: record {status.newest}, chain {status.chain}")
 
     def down(self) -> None:
         """Remove all that belongs to this lab, but its logs."""
@@ -239,6 +264,7 @@ class Lab:
                 (self.state / "ssh" / "id.pub").read_text(),
                 address_book(self.town),
             )
+            guests.write_disks(self.town, spec.name, tree)
             if self.town.hosts[spec.name].kind == "node":
                 self._write_node_files(tree, spec.name, passwords)
         podman("start", self.part(spec.name))

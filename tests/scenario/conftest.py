@@ -1,0 +1,39 @@
+"""The lab, brought up once for all scenarios and taken down after the last one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from releve.lab import guests, images
+from releve.lab.topology import Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+
+
+def tell(text: str) -> None:
+    """Progress goes to stderr, which pytest shows when a scenario fails."""
+    sys.stderr.write(f"{text}\n")
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Give the lab with its guests at work on the old host."""
+    if os.geteuid() != 0:
+        pytest.skip("the lab's containers need root: call scripts/test, which asks sudo")
+    lab = Lab.of(ROOT)
+    with lab.exclusive():
+        images.ensure(tell)
+        guests.ensure(lab.town, tell)
+        lab.up(tell)
+        try:
+            yield lab
+        finally:
+            lab.down()
