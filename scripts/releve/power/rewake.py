@@ -1,0 +1,1 @@
+../../../roles/nut_primary/files/rewake.py

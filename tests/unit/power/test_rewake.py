@@ -1,0 +1,290 @@
+"""Rewake against a small upsd: it wakes who is missing, and nobody when that would hurt."""
+
+from __future__ import annotations
+
+import json
+import socket
+import socketserver
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from releve.power.rewake import Config, Host, NoAnswerError, Rewake, ask_upsd, wake
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NAS = Host("nas", "198.51.100.12", "52:54:00:91:01:02")
+GATEWAY = Host("gw", "198.51.100.14", "52:54:00:91:01:04")
+
+
+@dataclass
+class Upsd:
+    """What the small upsd says; `port` 0 until it listens."""
+
+    status: str = "OL"
+    charge: str | None = "100"
+    clients: list[str] = field(default_factory=lambda: [NAS.address, GATEWAY.address])
+    stale: bool = False
+    port: int = 0
+
+
+def _answers(upsd: Upsd, line: str) -> list[str]:
+    if line == "LIST CLIENT ups1":
+        listed = [f"CLIENT ups1 {address}" for address in upsd.clients]
+        return ["BEGIN LIST CLIENT ups1", *listed, "END LIST CLIENT ups1"]
+    if upsd.stale:
+        return ["ERR DATA-STALE"]
+    if line == "GET VAR ups1 ups.status":
+        return [f'VAR ups1 ups.status "{upsd.status}"']
+    if line == "GET VAR ups1 battery.charge" and upsd.charge is not None:
+        return [f'VAR ups1 battery.charge "{upsd.charge}"']
+    return ["ERR VAR-NOT-SUPPORTED"]
+
+
+@pytest.fixture
+def upsd() -> Iterator[Upsd]:
+    state = Upsd()
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            for raw in self.rfile:
+                answer = "".join(f"{one}\n" for one in _answers(state, raw.decode().strip()))
+                self.wfile.write(answer.encode())
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        state.port = server.server_address[1]
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield state
+        server.shutdown()
+
+
+@dataclass
+class Site:
+    """A rewake with a clock of its own, and whom it woke when."""
+
+    upsd: Upsd
+    event_file: Path
+    min_charge: float = 40
+    now: float = 0.0
+    woken: list[tuple[float, str]] = field(default_factory=list)
+    rewake: Rewake | None = None
+
+    def start(self) -> Site:
+        config = Config(
+            ups="ups1",
+            hosts=(NAS, GATEWAY),
+            event_file=self.event_file,
+            broadcast="127.0.0.1",
+            settle=10,
+            grace=20,
+            retry=30,
+            quiet=15,
+            min_charge=self.min_charge,
+            port=self.upsd.port,
+        )
+        self.rewake = Rewake(
+            config,
+            wake_host=lambda host, _broadcast: self.woken.append((self.now, host.name)),
+            clock=lambda: self.now,
+        )
+        return self
+
+    def run(self, until: float) -> None:
+        assert self.rewake is not None
+        while self.now < until:
+            self.now += 1
+            self.rewake.step()
+
+    @property
+    def open(self) -> bool:
+        return self.event_file.exists()
+
+
+@pytest.fixture
+def site(upsd: Upsd, tmp_path: Path) -> Site:
+    return Site(upsd, tmp_path / "event").start()
+
+
+def test_the_event_opens_on_disk_at_the_first_look_on_battery(site: Site) -> None:
+    site.run(3)
+    assert not site.open
+
+    site.upsd.status = "OB DISCHRG"
+    site.run(4)
+
+    assert site.open
+    assert site.event_file.read_text().endswith("Z\n")
+
+
+def test_who_is_missing_is_woken_again_and_again(site: Site) -> None:
+    site.upsd.status = "OB DISCHRG"
+    site.run(30)
+    site.upsd.status, site.upsd.clients = "OL CHRG", [GATEWAY.address]
+    site.run(101)
+
+    assert site.woken == [(41, "nas"), (71, "nas"), (101, "nas")]
+
+
+def test_without_an_event_nobody_is_woken(site: Site) -> None:
+    site.upsd.clients = []
+    site.run(200)
+
+    assert site.woken == []
+
+
+def test_the_event_closes_when_all_have_been_in_for_a_while(site: Site) -> None:
+    site.upsd.status = "OB"
+    site.run(2)
+    site.upsd.status = "OL"
+    site.run(3 + 14)
+    assert site.open
+
+    site.run(3 + 15)
+    assert not site.open
+
+
+def test_a_host_that_leaves_again_starts_the_while_anew(site: Site) -> None:
+    site.upsd.status = "OB"
+    site.run(2)
+    site.upsd.status = "OL"
+    site.run(12)
+    site.upsd.clients = [NAS.address]
+    site.run(13)
+    site.upsd.clients = [NAS.address, GATEWAY.address]
+    site.run(28)
+    assert site.open
+
+    site.run(29)
+    assert not site.open
+
+
+def test_an_open_event_survives_the_reboot(site: Site) -> None:
+    site.upsd.status = "OB"
+    site.run(2)
+
+    after = Site(site.upsd, site.event_file).start()
+    after.upsd.status, after.upsd.clients = "OL", [NAS.address]
+    after.run(21)
+
+    assert after.woken == [(20, "gw")]
+
+
+def test_after_a_boot_the_hosts_get_time_to_come_by_themselves(site: Site) -> None:
+    site.event_file.touch()
+    after = Site(site.upsd, site.event_file).start()
+    after.upsd.clients = []
+    after.run(19)
+
+    assert after.woken == []
+
+
+@pytest.mark.parametrize("status", ["FSD OL", "OB", "OL OB", "OFF", ""])
+def test_nobody_is_woken_while(site: Site, status: str) -> None:
+    site.upsd.status = "OB"
+    site.run(2)
+    site.upsd.status, site.upsd.clients = status, []
+    site.run(200)
+
+    assert site.woken == []
+    assert site.open
+
+
+def test_nobody_is_woken_into_an_empty_battery(site: Site) -> None:
+    site.upsd.status = "OB"
+    site.run(2)
+    site.upsd.status, site.upsd.charge, site.upsd.clients = "OL CHRG", "39", []
+    site.run(100)
+    assert site.woken == []
+
+    site.upsd.charge = "40"
+    site.run(101)
+    assert [name for _at, name in site.woken] == ["nas", "gw"]
+
+
+def test_a_ups_without_a_charge_still_gets_its_hosts_back(site: Site) -> None:
+    site.upsd.status = "OB"
+    site.run(2)
+    site.upsd.status, site.upsd.charge, site.upsd.clients = "OL", None, []
+    site.run(30)
+
+    assert site.woken
+
+
+def test_mains_that_flicker_are_not_steady(site: Site) -> None:
+    site.upsd.clients = []
+    for start in range(0, 200, 8):
+        site.upsd.status = "OB"
+        site.run(start + 1)
+        site.upsd.status = "OL"
+        site.run(start + 8)
+
+    assert site.woken == []
+
+
+def test_stale_data_says_nothing(site: Site) -> None:
+    site.upsd.status = "OB"
+    site.run(2)
+    site.upsd.status, site.upsd.clients, site.upsd.stale = "OL", [], True
+    site.run(100)
+    assert site.woken == []
+
+    site.upsd.stale = False
+    site.run(105)
+    assert site.woken == []
+    site.run(120)
+    assert site.woken
+
+
+def test_upsd_that_is_away_is_no_answer(site: Site, tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        file = tmp_path / "rewake.json"
+        file.write_text(
+            json.dumps(
+                {
+                    "ups": "ups1",
+                    "hosts": [{"name": "nas", "address": NAS.address, "mac": NAS.mac}],
+                    "event_file": str(tmp_path / "event"),
+                    "broadcast": "198.51.100.255",
+                    "settle": 1,
+                    "grace": 1,
+                    "retry": 1,
+                    "quiet": 1,
+                    "min_charge": 1,
+                    "port": closed.getsockname()[1],
+                }
+            )
+        )
+        config = Config.read(file)
+
+        with pytest.raises(NoAnswerError):
+            ask_upsd(config)
+    assert config.hosts == (Host("nas", NAS.address, NAS.mac),)
+
+
+def test_a_missing_host_gets_its_magic_packet() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as heard:
+        heard.bind(("127.0.0.1", 0))
+        heard.settimeout(2)
+        wake(NAS, "127.0.0.1", heard.getsockname()[1])
+
+        assert heard.recv(1024) == b"\xff" * 6 + bytes.fromhex("525400910102") * 16
+
+
+def test_a_host_without_a_way_to_be_woken_is_an_error() -> None:
+    with pytest.raises(OSError, match="neither a MAC nor a command"):
+        wake(Host("nas", NAS.address), "127.0.0.1")
+
+
+def test_a_command_is_run_instead_of_the_packet(tmp_path: Path) -> None:
+    mark = tmp_path / "woken"
+    wake(Host("nas", NAS.address, NAS.mac, ("/usr/bin/touch", str(mark))), "127.0.0.1")
+
+    assert mark.exists()
