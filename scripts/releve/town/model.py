@@ -48,6 +48,14 @@ class Ssh(Section):
     known_hosts_file: Path | None = Field(default=None, description="Relative to the town file.")
 
 
+class PveApi(Section):
+    """How the workstation trusts the nodes' API."""
+
+    ca_file: Path | None = Field(
+        default=None, description="Authority of their certificates, relative to the town file."
+    )
+
+
 class Network(Section):
     """One IPv4 network and the bridge that guests use for it."""
 
@@ -159,6 +167,7 @@ class Town(Section):
     )
     town: TownSection
     ssh: Ssh = Ssh()
+    pve: PveApi = PveApi()
     networks: dict[Name, Network] = Field(min_length=1)
     hosts: dict[Name, Host] = Field(min_length=1)
     storage: dict[Name, Storage] = {}

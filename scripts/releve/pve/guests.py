@@ -1,0 +1,190 @@
+"""Guests on a PVE node: volumes, creation, power, removal, with an API token's rights."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from releve.pve.client import Pve
+from releve.pve.tokens import MIGRATE
+
+if TYPE_CHECKING:
+    from releve.town import Town
+    from releve.town.model import Guest
+
+KIB = 1024
+TASK_SECONDS = 60
+MARGIN_SECONDS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume of a storage: its id for PVE, and where its bytes are on the node."""
+
+    id: str
+    path: Path
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Whether a guest runs; `detail` is QEMU's word (running, paused, shutdown, stopped)."""
+
+    running: bool
+    detail: str
+    pid: int | None
+
+
+class Guests:
+    """The guests of one node."""
+
+    def __init__(self, pve: Pve, node: str) -> None:
+        """Keep whose rights are used and which node is meant."""
+        self.pve = pve
+        self.node = node
+
+    @classmethod
+    def of(cls, town: Town, node: str, token_id: str = MIGRATE) -> Guests:
+        """Return the guests of a node of the town, with the migration's token."""
+        return cls(Pve.of(town, node, token_id), node)
+
+    def exists(self, vmid: int) -> bool:
+        """Say whether the token sees a guest of this number."""
+        rows = self.pve.get(f"/nodes/{self.node}/qemu")
+        return any(int(row["vmid"]) == vmid for row in rows)
+
+    def allocate(self, storage: str, vmid: int, size: int) -> Volume:
+        """Make an empty raw volume of at least `size` bytes (whole KiB) and return it.
+
+        The guest need not exist yet; the volume gets the first free name.
+        """
+        at = f"/nodes/{self.node}/storage/{storage}/content"
+        taken = {str(row["volid"]) for row in self.pve.get(at, vmid=vmid)}
+        names = (f"vm-{vmid}-disk-{number}" for number in itertools.count())
+        name = next(name for name in names if not any(f"/{name}." in volume for volume in taken))
+        kib = -(-size // KIB)
+        volume = self.pve.post(at, vmid=vmid, filename=f"{name}.raw", size=str(kib), format="raw")
+        return self.volume(storage, str(volume))
+
+    def volume(self, storage: str, volume_id: str) -> Volume:
+        """Return where a volume is."""
+        at = f"/nodes/{self.node}/storage/{storage}/content/{volume_id}"
+        answer = self.pve.get(at)
+        return Volume(volume_id, Path(answer["path"]), int(answer["size"]))
+
+    def create(self, vmid: int, settings: dict[str, object]) -> None:
+        """Make a guest from PVE's settings (see `settings_of`)."""
+        self._do("POST", f"/nodes/{self.node}/qemu", {"vmid": vmid, **settings})
+
+    def configure(self, vmid: int, **settings: object) -> None:
+        """Change settings of a guest."""
+        self.pve.ask("PUT", f"{self._at(vmid)}/config", settings)
+
+    def config(self, vmid: int) -> dict[str, object]:
+        """Return a guest's settings."""
+        return dict(self.pve.get(f"{self._at(vmid)}/config"))
+
+    def attach(self, vmid: int, slots: dict[str, Volume]) -> None:
+        """Give volumes to a stopped guest, `{"virtio0": volume}`, and boot from the first."""
+        disks: dict[str, object] = {slot: volume.id for slot, volume in slots.items()}
+        self.configure(vmid, **disks)
+        self.configure(vmid, boot=f"order={next(iter(slots))}")
+
+    def set_links(self, vmid: int, *, up: bool) -> None:
+        """Plug or unplug the cables of all network cards, of a running guest too."""
+        cards = {
+            key: _with_link(str(value), up=up)
+            for key, value in self.config(vmid).items()
+            if key.startswith("net") and key.removeprefix("net").isdigit()
+        }
+        if cards:
+            self.pve.ask("PUT", f"{self._at(vmid)}/config", dict(cards))
+
+    def start(self, vmid: int) -> None:
+        """Start a guest; raises TaskError with PVE's reason."""
+        self._do("POST", f"{self._at(vmid)}/status/start", {})
+
+    def shutdown(self, vmid: int, seconds: int, *, force: bool = False) -> None:
+        """Press the power button and wait; raises TaskError when the guest does not stop in time.
+
+        With `force` its power is cut then.
+        """
+        parameters: dict[str, object] = {"timeout": seconds, "forceStop": force}
+        at = f"{self._at(vmid)}/status/shutdown"
+        self._do("POST", at, parameters, seconds + MARGIN_SECONDS)
+
+    def stop(self, vmid: int) -> None:
+        """Cut a guest's power; a stopped guest is no fault."""
+        self._do("POST", f"{self._at(vmid)}/status/stop", {})
+
+    def delete(self, vmid: int) -> None:
+        """Remove a stopped guest and every volume that it names."""
+        self._do("DELETE", self._at(vmid), {"purge": True})
+
+    def state(self, vmid: int) -> State:
+        """Return whether a guest runs."""
+        answer = self.pve.get(f"{self._at(vmid)}/status/current")
+        pid = answer.get("pid")
+        running = answer["status"] == "running"
+        return State(running, str(answer["qmpstatus"]), None if pid is None else int(pid))
+
+    def _at(self, vmid: int) -> str:
+        return f"/nodes/{self.node}/qemu/{vmid}"
+
+    def _do(
+        self, method: str, path: str, parameters: dict[str, object], seconds: float = TASK_SECONDS
+    ) -> None:
+        self.pve.wait(str(self.pve.ask(method, path, parameters)), seconds)
+
+
+def settings_of(town: Town, name: str) -> dict[str, object]:
+    """Return PVE's settings of a guest of the town: no disk yet, cables out, no start at boot."""
+    guest = town.guests[name]
+    settings: dict[str, object] = {
+        "name": name,
+        "memory": guest.memory_mib,
+        "cores": guest.cpus,
+        "machine": guest.machine,
+        "bios": "ovmf" if guest.firmware == "uefi" else "seabios",
+        "ostype": "l26",
+        "scsihw": "virtio-scsi-single",
+        "serial0": "socket",
+        "onboot": False,
+        "startup": startup_of(town, name),
+    }
+    if guest.pool:
+        settings["pool"] = guest.pool
+    if guest.firmware == "uefi":
+        settings["efidisk0"] = f"{guest.storage}:1,efitype=4m,pre-enrolled-keys=0"
+    for number, nic in enumerate(guest.nics):
+        bridge = town.networks[nic.network].bridge
+        settings[f"net{number}"] = f"{nic.model}={nic.mac},bridge={bridge},link_down=1"
+    return settings
+
+
+def slots_of(guest: Guest) -> list[str]:
+    """Return the slot of each disk of a guest, in the order of the town file."""
+    slots: list[str] = []
+    for disk in guest.disks:
+        number = sum(slot.startswith(disk.bus) for slot in slots)
+        slots.append(f"{disk.bus}{number}")
+    return slots
+
+
+def startup_of(town: Town, name: str) -> str:
+    """Return a guest's place in the order of start, and its seconds to stop.
+
+    A guest starts after those that it needs, and so stops before them.
+    """
+    return f"order={_depth(town, name) + 1},down={town.guests[name].stop_seconds}"
+
+
+def _depth(town: Town, name: str) -> int:
+    return max((_depth(town, need) + 1 for need in town.guests[name].needs), default=0)
+
+
+def _with_link(nic: str, *, up: bool) -> str:
+    words = [word for word in nic.split(",") if not word.startswith("link_down=")]
+    return ",".join(words if up else [*words, "link_down=1"])
