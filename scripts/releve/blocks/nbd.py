@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import nbd
 
+from releve.blocks import nbd_uri
 from releve.blocks.errors import ContextError, SourceError, StallError
 from releve.blocks.extents import (
     BITMAP,
@@ -44,6 +45,7 @@ LONGEST_READ = 32 * MIB  # QEMU answers EINVAL beyond, which looks like a bad di
 CHUNK = 2 * MIB  # of one read
 DEPTH = 2  # reads in flight on one connection
 STALL_SECONDS = 60.0
+uri = nbd_uri
 POLL_SECONDS = 1.0  # Python sees a signal only between two polls
 
 
@@ -56,11 +58,6 @@ class Change(NamedTuple):
     offset: int
     length: int
     data: memoryview | None
-
-
-def uri(socket: str, export: str) -> str:
-    """Return the URI of an export behind a unix socket."""
-    return f"nbd+unix:///{urllib.parse.quote(export, safe='')}?socket={urllib.parse.quote(socket)}"
 
 
 def _check_tls(address: str) -> None:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import itertools
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from releve.blocks import extents as ext
 
 BLOCK = 64
-SIZES = st.integers(min_value=0, max_value=40 * BLOCK + 7)
+runs = st.lists(st.tuples(st.integers(1, 5 * BLOCK), st.integers(0, 3)), max_size=12)
 
 
-@st.composite
-def disks(draw: st.DrawFn) -> tuple[int, list[ext.Extent]]:
-    """Draw a disk's size and extents that cover it without gap."""
-    size = draw(SIZES)
+def disk_of(drawn: list[tuple[int, int]]) -> tuple[int, list[ext.Extent]]:
+    """Return a disk's size and the extents that cover it without gap."""
     extents = []
     position = 0
-    while position < size:
-        length = draw(st.integers(min_value=1, max_value=size - position))
-        extents.append(ext.Extent(position, length, draw(st.integers(0, 3))))
+    for length, flags in drawn:
+        extents.append(ext.Extent(position, length, flags))
         position += length
-    return size, extents
+    return position, extents
+
+
+disks = runs.map(disk_of)
 
 
 def covered(ranges: list[ext.Range]) -> list[int]:
@@ -31,7 +31,8 @@ def covered(ranges: list[ext.Range]) -> list[int]:
     return [byte for one in ranges for byte in range(one.offset, one.end)]
 
 
-@given(disks())
+@settings(max_examples=60, deadline=None)
+@given(disks)
 def test_joined_extents_say_the_same_of_each_byte(disk: tuple[int, list[ext.Extent]]) -> None:
     _size, extents = disk
 
@@ -46,7 +47,8 @@ def test_joined_extents_say_the_same_of_each_byte(disk: tuple[int, list[ext.Exte
     )
 
 
-@given(disks(), st.sampled_from([ext.ALLOCATION, ext.BITMAP + "b"]))
+@settings(max_examples=60, deadline=None)
+@given(disks, st.sampled_from([ext.ALLOCATION, ext.BITMAP + "b"]))
 def test_blocks_and_gaps_cover_the_disk_once(
     disk: tuple[int, list[ext.Extent]], context: str
 ) -> None:
@@ -61,7 +63,8 @@ def test_blocks_and_gaps_cover_the_disk_once(
     assert all(one.end % BLOCK == 0 or one.end == size for one in ranges)
 
 
-@given(disks(), st.integers(min_value=1, max_value=5 * BLOCK))
+@settings(max_examples=60, deadline=None)
+@given(disks, st.integers(min_value=1, max_value=5 * BLOCK))
 def test_pieces_keep_every_byte_in_order(disk: tuple[int, list[ext.Extent]], longest: int) -> None:
     ranges = list(ext.wanted(disk[1], ext.ALLOCATION))
 
@@ -71,7 +74,8 @@ def test_pieces_keep_every_byte_in_order(disk: tuple[int, list[ext.Extent]], lon
     assert all(0 < one.length <= longest for one in cut)
 
 
-@given(disks(), disks())
+@settings(max_examples=60, deadline=None)
+@given(disks, disks)
 def test_common_is_the_intersection(
     left: tuple[int, list[ext.Extent]], right: tuple[int, list[ext.Extent]]
 ) -> None:

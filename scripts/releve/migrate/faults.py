@@ -1,0 +1,53 @@
+"""Faults that a lab run injects, to show that each is seen. Never set RELEVE_FAULT elsewhere.
+
+* `target-byte-flipped`: one byte of the target changes after the last delta; the check
+  `target-equals-manifest` must fail.
+* `source-started-again`: the fenced guest is defined and started at its source; the check
+  `source-fenced` must fail, and the target must not start.
+* `kill-after-power-off`: the controller dies by SIGKILL while libvirtd is held; libvirtd and the
+  guest must come back by themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from releve.migrate.fence import Fence
+    from releve.ssh import Ssh
+
+FLIP_OFFSET = 66 << 20  # inside the lab guest's data partition
+
+
+def present(name: str) -> bool:
+    """Say whether this fault is asked for."""
+    return os.environ.get("RELEVE_FAULT") == name
+
+
+def flip_target_byte(node: Ssh, paths: Iterable[str]) -> None:
+    """`target-byte-flipped`."""
+    if not present("target-byte-flipped"):
+        return
+    path = shlex.quote(next(iter(paths)))
+    node.run(
+        f"byte=$(od -An -tu1 -j {FLIP_OFFSET} -N 1 {path} | tr -d ' ');"
+        f' printf "\\\\$(printf %o $((byte ^ 1)))" |'
+        f" dd of={path} bs=1 seek={FLIP_OFFSET} conv=notrunc,fsync status=none"
+    )
+
+
+def start_source_again(fence: Fence) -> None:
+    """`source-started-again`."""
+    if present("source-started-again"):
+        fence.open()
+
+
+def die_after_power_off() -> None:
+    """`kill-after-power-off`."""
+    if present("kill-after-power-off"):
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,31 @@
+"""Where a guest goes: what the migration asks of a target, whatever it is."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Target(Protocol):
+    """A place for one guest on one node. All methods may be called again after a crash."""
+
+    def prepare(self, run: str, sizes: dict[str, int], cleared: set[str]) -> dict[str, str]:
+        """Make volumes for the disks (name -> bytes) and return their paths on the node.
+
+        What this run made before is found again; what a run of `cleared` left is removed first.
+        Raises ForeignError when something else is there.
+        """
+
+    def start(self) -> None:
+        """Give the guest its disks and its network, and start it; a running one is no fault."""
+
+    def stop(self, seconds: int) -> None:
+        """Press the power button, cut the power after so long, and return when it is off."""
+
+    def delete(self, run: str) -> None:
+        """Remove the guest and the volumes that this run made; raises ForeignError for others'."""
+
+    def running(self) -> bool:
+        """Say whether the guest runs."""
+
+    def macs(self) -> tuple[str, ...]:
+        """Return the hardware addresses that the guest has there, lower case."""
