@@ -1,0 +1,9 @@
+"""Settings for all tests."""
+
+from hypothesis import HealthCheck, settings
+
+# Machines of very different speed run these tests: time belongs to tests/bench, never to a verdict.
+settings.register_profile(
+    "releve", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("releve")
