@@ -168,16 +168,18 @@ class Lab:
 
     # --- processes beside the hosts -----------------------------------------------------------
 
-    def start_process(self, name: str, argv: Sequence[str]) -> processes.Mark:
+    def start_process(
+        self, name: str, argv: Sequence[str], *, inside: bool = True
+    ) -> processes.Mark:
         """Start a process of the lab that outlives this one, such as the UPS's battery.
 
-        It lives in the workstation's namespace, writes to `log/NAME.log`, and ends with the lab.
+        It lives in the workstation's namespace (unless not `inside`: one that drives podman),
+        writes to `log/NAME.log`, and ends with the lab.
         """
         run_id = (self.state / "run-id").read_text().strip()
         folder = self.state / "processes"
-        return processes.start(
-            name, self.workstation(argv), folder, self.logs / f"{name}.log", run_id
-        )
+        argv = self.workstation(argv) if inside else list(argv)
+        return processes.start(name, argv, folder, self.logs / f"{name}.log", run_id)
 
     def stop_process(self, name: str) -> None:
         """End a process that `start_process` made; nothing happens when it has ended."""
@@ -215,6 +217,9 @@ class Lab:
         with ThreadPoolExecutor(max_workers=2) as pool:
             for _ in pool.map(lambda spec: self._make_host(spec, passwords), specs.values()):
                 pass
+        if self.town.ups:
+            argv = [sys.executable, "-m", "releve.lab.ups", str(self.root)]
+            self.start_process("ups", argv, inside=False)
         for host in specs:
             self.await_ready(host)
             if specs[host].repository:
