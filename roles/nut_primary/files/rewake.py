@@ -53,6 +53,7 @@ class Config:
     ups: str
     hosts: tuple[Host, ...]
     event_file: Path
+    alive_file: Path
     broadcast: str
     settle: float
     grace: float
@@ -70,8 +71,8 @@ class Config:
             Host(one["name"], one["address"], one.get("mac", ""), tuple(one.get("wake", ())))
             for one in content.pop("hosts")
         ]
-        event_file = Path(content.pop("event_file"))
-        return cls(hosts=tuple(hosts), event_file=event_file, **content)
+        event_file, alive_file = Path(content.pop("event_file")), Path(content.pop("alive_file"))
+        return cls(hosts=tuple(hosts), event_file=event_file, alive_file=alive_file, **content)
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,7 @@ class Rewake:
         except NoAnswerError:
             self._steady_since = self._complete_since = None
             return
+        self._alive()
         if "OB" in look.status:
             self._open_event()
         steady = "OL" in look.status and not look.status & {"OB", "FSD"}
@@ -194,6 +196,13 @@ class Rewake:
             self._next_wake = now + self.config.retry
             for host in missing:
                 self._try_to_wake(host)
+
+    def _alive(self) -> None:
+        """Show who looks that the UPS was understood just now."""
+        try:
+            self.config.alive_file.touch()
+        except OSError as error:
+            self._log(f"{self.config.alive_file}: {error}")
 
     def _may_wake(self, now: float, look: Look) -> bool:
         config = self.config

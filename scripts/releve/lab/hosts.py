@@ -24,6 +24,9 @@ WORLD_MOUNT = "/run/releve-world"
 SHARE_MOUNT = "/usr/share/releve-lab"
 IMAGE_OF_KIND = {"old": "old", "node": "node", "bay": "host", "vault": "host"}
 _GUEST_HOST = ("--cap-add", "NET_ADMIN,NET_RAW,SYS_ADMIN", "--device", "/dev/net/tun")
+# A host that may unmount would do so with what the lab lends it, before NUT's last hook has cut
+# the power with the driver that lies there.
+_STAY_MOUNTED = "[Unit]\nDefaultDependencies=no\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,9 @@ def write_files(tree: Path, spec: HostSpec, keys: Path, login_key: str, names: s
         driver = tree / "usr/lib/nut/labups"
         driver.parent.mkdir(parents=True, exist_ok=True)
         driver.symlink_to(f"{UPS_DRIVER_MOUNT}/labups")
+        for mount in (UPS_DRIVER_MOUNT, WORLD_MOUNT):
+            name = mount.strip("/").replace("-", r"\x2d").replace("/", "-") + ".mount.d"
+            place(tree / "etc/systemd/system" / name / "stay.conf", _STAY_MOUNTED, 0o644)
     for unit in spec.units:
         _enable(tree, unit)
 

@@ -81,6 +81,7 @@ class Site:
             ups="ups1",
             hosts=(NAS, GATEWAY),
             event_file=self.event_file,
+            alive_file=self.event_file.with_name("alive"),
             broadcast="127.0.0.1",
             settle=10,
             grace=20,
@@ -242,6 +243,17 @@ def test_stale_data_says_nothing(site: Site) -> None:
     assert site.woken
 
 
+def test_it_shows_that_it_lives_only_while_it_understands_the_ups(site: Site) -> None:
+    alive = site.event_file.with_name("alive")
+    site.upsd.stale = True
+    site.run(1)
+    assert not alive.exists()
+
+    site.upsd.stale = False
+    site.run(2)
+    assert alive.exists()
+
+
 def test_upsd_that_is_away_is_no_answer(site: Site, tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -252,6 +264,7 @@ def test_upsd_that_is_away_is_no_answer(site: Site, tmp_path: Path) -> None:
                     "ups": "ups1",
                     "hosts": [{"name": "nas", "address": NAS.address, "mac": NAS.mac}],
                     "event_file": str(tmp_path / "event"),
+                    "alive_file": str(tmp_path / "alive"),
                     "broadcast": "198.51.100.255",
                     "settle": 1,
                     "grace": 1,
