@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import click
 
 from releve.errors import InputError, ReleveError
-from releve.lab import guests, images
+from releve.lab import guests, images, machine
+from releve.lab.run import Progress, interrupt_on_signals, run_stages
 from releve.lab.topology import Lab
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,14 +30,53 @@ def cli() -> None:
     """
 
 
+def bring_up(lab: Lab, progress: Progress) -> None:
+    """Check the machine, build what is missing, start the hosts and the guests."""
+    begun = time.monotonic()
+    lab.down()
+    machine.check(lab)
+    images.ensure(progress.note)
+    guests.ensure(lab.town, progress.note)
+    progress.done("images", "done", begun)
+    begun = time.monotonic()
+    lab.up(progress.note)
+    progress.done("up", "done", begun)
+
+
+@cli.command()
+@click.option("--keep", is_flag=True, help="Leave the lab up at the end.")
+def run(keep: bool) -> None:
+    """Do the whole job: up, every stage, report, down."""
+    lab, progress = Lab.of(ROOT), Progress(tell)
+    interrupt_on_signals()
+    with lab.exclusive():
+        try:
+            bring_up(lab, progress)
+            whole = run_stages(lab, progress)
+        except BaseException:
+            lab.down()
+            raise
+        if not keep:
+            begun = time.monotonic()
+            lab.down()
+            progress.done("down", "done", begun)
+    report = ROOT / "build" / "report" / "index.html"
+    if report.exists():
+        click.echo(f"report: {report.as_uri()}")
+    if keep:
+        tell("the lab is up: scripts/lab status, scripts/lab shell HOST, scripts/lab down")
+    if not whole:
+        message = f"a stage failed; its lines are above, its log is in {lab.logs}"
+        raise ReleveError(message)
+
+
 @cli.command()
 def up() -> None:
     """Bring the lab up, with its guests working on the old host."""
     lab = Lab.of(ROOT)
+    interrupt_on_signals()
     with lab.exclusive():
-        images.ensure(tell)
-        guests.ensure(lab.town, tell)
-        lab.up(tell)
+        bring_up(lab, Progress(tell))
 
 
 @cli.command()
@@ -67,7 +108,8 @@ def shell(host: str | None) -> None:
         os.environ["PATH"] = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
         argv = lab.workstation([os.environ.get("SHELL", "/bin/sh")])
     elif host in lab.town.hosts:
-        argv = ["podman", "--runtime", "runc", "exec", "-it", lab.part(host), "/bin/sh"]
+        terminal = ["--interactive", *(["--tty"] if sys.stdin.isatty() else [])]
+        argv = ["podman", "--runtime", "runc", "exec", *terminal, lab.part(host), "/bin/sh"]
     else:
         message = f"{host}: no such host; the lab has {', '.join(lab.town.hosts)}"
         raise InputError(message)
@@ -77,7 +119,13 @@ def shell(host: str | None) -> None:
 def main() -> None:
     """Run a command; print an expected error as one line."""
     try:
-        cli()
+        cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("lab: interrupted; what it made is gone", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
     except ReleveError as error:
         click.echo(f"lab: {error}", err=True)
         sys.exit(error.exit_code)

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from releve.command import run
 from releve.errors import RefusedError
+from releve.lab.cache import key_of
 
+NAME_LIMIT = 15
 NETNS = Path("/run/netns")
 
 
@@ -78,6 +80,8 @@ def make_host(
     namespace: str, workstation: str, port: str, network: IPv4Network, attachment: Attachment
 ) -> None:
     """Make a host's namespace: a cable to the bridge (there named `port`) and an address."""
+    # A device's name has 15 characters at most.
+    port = port if len(port) <= NAME_LIMIT else f"p{key_of(port)}"
     _ip("netns", "add", namespace)
     _ip("-n", workstation, "link", "add", port, "type", "veth", "peer", "eth0", "netns", namespace)
     _batch(workstation, f"link set {port} master br0 up")

@@ -4,12 +4,19 @@
 # Everything is named before it is installed; what is there already is not touched, so that a
 # second run needs no network.
 
+PATH="$PATH:/usr/sbin:/sbin"
+# Ansible refuses to start without a UTF-8 locale; this one is always there.
+LC_ALL=C.UTF-8
+# As apt and pip do: believe the machine's own list of authorities.
+SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+export PATH LC_ALL SSL_CERT_FILE
+
 # What the tools themselves need, what the lab needs, and what only the tests need.
 # shellcheck disable=SC2034  # used by the scripts that source this file
 {
 QUICK_PACKAGES="ca-certificates git openssh-client python3 python3-venv shellcheck"
-LAB_PACKAGES="btrfs-progs ca-certificates e2fsprogs git iproute2 mmdebstrap openssh-client openssl \
-podman procps python3 python3-venv runc util-linux apt-utils"
+LAB_PACKAGES="apt-utils btrfs-progs ca-certificates debian-archive-keyring e2fsprogs git iproute2 \
+mmdebstrap netavark openssh-client openssl podman procps python3 python3-venv runc util-linux"
 TEST_PACKAGES="ovmf python3-libnbd qemu-system-x86 qemu-utils shellcheck"
 }
 
@@ -22,7 +29,9 @@ become_root() {
     command -v sudo >/dev/null 2>&1 ||
         refuse "needs root (namespaces, loop devices, packages): run it as root, or install sudo"
     say "needs root: going on through sudo"
-    exec sudo -- sh "$@"
+    # The caller's cache and not root's: the images are there from a run of scripts/test or lab.
+    exec sudo -- env \
+        RELEVE_CACHE="${RELEVE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/releve}" sh "$@"
 }
 
 # install_debian PACKAGE...: name what is missing, then install it.
