@@ -25,6 +25,25 @@ Seconds = Annotated[int, Field(gt=0, le=86_400)]
 Port = Annotated[int, Field(gt=0, lt=65_536)]
 
 
+# Models of network cards that Proxmox VE has.
+NicModel = Literal[
+    "virtio",
+    "e1000",
+    "e1000-82540em",
+    "e1000-82544gc",
+    "e1000-82545em",
+    "e1000e",
+    "i82551",
+    "i82557b",
+    "i82559er",
+    "ne2k_isa",
+    "ne2k_pci",
+    "pcnet",
+    "rtl8139",
+    "vmxnet3",
+]
+
+
 class Section(BaseModel):
     """Base of all sections: no unknown key, no change after loading."""
 
@@ -93,7 +112,7 @@ class Nic(Section):
     mac: Mac
     network: Name
     address: IPv4Address | None = None
-    model: Literal["virtio", "e1000", "e1000e", "rtl8139", "vmxnet3"] = "virtio"
+    model: NicModel = "virtio"
 
 
 class Disk(Section):
@@ -116,6 +135,9 @@ class Guest(Section):
 
     vmid: int = Field(ge=100, le=999_999_999)
     source: Name = Field(description="Host it comes from.")
+    source_name: str | None = Field(
+        default=None, min_length=1, description="Its name there, when that is another one."
+    )
     target: Name = Field(description="Node it goes to.")
     storage: Name = Field(description="Of its volumes on the target.")
     pool: Name | None = Field(default=None, description="PVE pool that its rights hang on.")
