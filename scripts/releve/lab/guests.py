@@ -142,7 +142,7 @@ def domain(town: Town, name: str) -> str:
       <source bridge='{town.networks[nic.network].bridge}'/>
       <model type='{nic.model}'/>
     </interface>
-    <serial type='file'><source path='/var/log/{name}.console'/></serial>
+    <serial type='pty'><log file='/var/log/{name}.console' append='on'/></serial>
   </devices>
 </domain>
 """
