@@ -53,14 +53,20 @@ CHECKS: dict[str, Words] = {
     "downtime": Words(
         mark("The service stood still no longer than planned."), mark("without service: {subject}")
     ),
-    "chain-whole": Words(
-        mark("All that the service had recorded is there, in order and unaltered."),
-        mark("records found whole: {subject}"),
+    "no-record-lost": Words(
+        mark("No record that was acknowledged is lost."),
+        mark("records acknowledged before the stop: {subject}"),
     ),
-    "records-lost": Words(mark("No record is lost."), mark("records lost: {subject}")),
-    "records-altered": Words(mark("No record is altered."), mark("records altered: {subject}")),
-    "target-verified": Words(mark("The new disk was read back and is right.")),
-    "source-verified": Words(mark("The old disk was read again and is the same.")),
+    "chain-whole": Words(mark("All records are there, in order and unaltered.")),
+    "unclean": Words(mark("The service never stopped in the middle of its work.")),
+    "power-off": Words(mark("The service switched itself off when asked.")),
+    "bytes-seed": Words(
+        mark("The data was copied while people worked."), mark("copied while at work: {subject}")
+    ),
+    "bytes-kept-on-resume": Words(mark("An interrupted copy went on where it was.")),
+    "rounds": Words(mark("What changed during the copy was copied too.")),
+    "target-equals-manifest": Words(mark("The new disk was read back and is right.")),
+    "source-equals-manifest": Words(mark("The old disk was read again and is the same.")),
     "source-fenced": Words(mark("The old guest cannot start by accident.")),
     "mac-kept": Words(mark("The network card kept its address.")),
     # power
@@ -95,12 +101,24 @@ PHRASES: dict[str, str] = {
     mark("halted"): "off",
     mark("started"): "",
     mark("answers"): "on",
-    mark("seed started"): "",
-    mark("seed finished"): "",
-    mark("power button pressed"): "",
-    mark("powered off"): "off",
-    mark("fenced"): "",
-    mark("verified"): "",
+    mark("run began"): "",
+    mark("seed began"): "",
+    mark("seed ended"): "",
+    mark("round {number} began"): "",
+    mark("round {number} ended"): "",
+    mark("cutover began"): "",
+    mark("power button"): "",
+    mark("guest off"): "off",
+    mark("last delta moved"): "",
+    mark("target and source verified"): "",
+    mark("source fenced"): "",
+    mark("target started"): "",
+    mark("guest answers"): "on",
+    mark("cutover aborted: {why}"): "",
+    mark("guest goes on at its source"): "on",
+    mark("moved"): "",
+    mark("survey started"): "",
+    mark("survey finished"): "",
 }
 _SEPARATORS = re.compile(r"[.:/]")
 

@@ -62,7 +62,9 @@ def test_labels_that_have_room_stand_at_their_mark(labels: list[tuple[float, flo
 def test_the_state_of_a_service_is_drawn_where_events_tell_it() -> None:
     drawing = lay_out(
         events(
-            (0, "compta", "seed started"), (10, "compta", "powered off"), (16, "compta", "answers")
+            (0, "compta", "seed began"),
+            (10, "compta", "guest off"),
+            (16, "compta", "guest answers"),
         ),
         ENGLISH,
         WIDE,
