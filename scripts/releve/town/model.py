@@ -62,9 +62,13 @@ class TownSection(Section):
 class Ssh(Section):
     """How the workstation logs in to the hosts."""
 
-    user: str = "root"
-    identity_file: Path | None = Field(default=None, description="Relative to the town file.")
-    known_hosts_file: Path | None = Field(default=None, description="Relative to the town file.")
+    user: str = Field(default="root", description="Who logs in, by key.")
+    identity_file: Path | None = Field(
+        default=None, description="Private key, relative to the town file; else ssh's own."
+    )
+    known_hosts_file: Path | None = Field(
+        default=None, description="Host keys, relative to the town file; else ssh's own."
+    )
 
 
 class PveApi(Section):
@@ -78,8 +82,10 @@ class PveApi(Section):
 class Network(Section):
     """One IPv4 network and the bridge that guests use for it."""
 
-    cidr: IPv4Network
-    bridge: str = Field(pattern=r"^[a-z][a-z0-9]{0,14}$")
+    cidr: IPv4Network = Field(description="Its addresses, such as 192.0.2.0/24.")
+    bridge: str = Field(
+        pattern=r"^[a-z][a-z0-9]{0,14}$", description="Its bridge on old hosts and nodes."
+    )
 
 
 class Host(Section):
@@ -88,8 +94,8 @@ class Host(Section):
     kind: Literal["old", "node", "bay", "vault"] = Field(
         description="old: to be left; node: Proxmox VE; bay: disks on the network; vault: copies."
     )
-    address: IPv4Address
-    network: Name
+    address: IPv4Address = Field(description="Where ssh reaches it.")
+    network: Name = Field(description="Which of `networks` the address is of.")
     hypervisor: Literal["libvirt", "pve"] | None = Field(
         default=None, description="Of an old host."
     )
@@ -100,40 +106,48 @@ class Host(Section):
 class Storage(Section):
     """One storage of a node, as Proxmox VE knows it."""
 
-    host: Name
-    type: Literal["dir"]
-    path: Path
-    content: tuple[Literal["images", "iso", "backup", "import", "snippets", "vztmpl"], ...]
+    host: Name = Field(description="Node that has it.")
+    type: Literal["dir"] = Field(description="dir: a folder with one file per volume.")
+    path: Path = Field(description="The folder, absolute.")
+    content: tuple[Literal["images", "iso", "backup", "import", "snippets", "vztmpl"], ...] = Field(
+        description="What PVE may put there."
+    )
 
 
 class Nic(Section):
     """One network card of a guest."""
 
-    mac: Mac
-    network: Name
-    address: IPv4Address | None = None
-    model: NicModel = "virtio"
+    mac: Mac = Field(description="Kept when the guest moves.")
+    network: Name = Field(description="Which of `networks` it hangs on.")
+    address: IPv4Address | None = Field(
+        default=None, description="Set inside the guest; used to ask it how it is."
+    )
+    model: NicModel = Field(default="virtio", description="As the guest sees it.")
 
 
 class Disk(Section):
     """One disk of a guest, as it is at the source."""
 
     name: str = Field(pattern=r"^[a-z]{2,5}[0-9]*$", description="Device name at the source.")
-    format: Literal["raw", "qcow2", "vmdk", "vpc", "vhdx"]
-    size_mib: int = Field(gt=0)
-    bus: Literal["virtio", "scsi", "sata", "ide"] = "virtio"
+    format: Literal["raw", "qcow2", "vmdk", "vpc", "vhdx"] = Field(
+        description="Of the file or device at the source."
+    )
+    size_mib: int = Field(gt=0, description="As the guest sees it, in MiB, rounded up.")
+    bus: Literal["virtio", "scsi", "sata", "ide"] = Field(
+        default="virtio", description="As the guest sees it."
+    )
 
 
 class Witness(Section):
     """A TCP port of the guest that answers with a value which a copy must reproduce."""
 
-    port: Port
+    port: Port = Field(description="TCP port on the guest's first address.")
 
 
 class Guest(Section):
     """One virtual machine: where it is, where it goes, and how it stops."""
 
-    vmid: int = Field(ge=100, le=999_999_999)
+    vmid: int = Field(ge=100, le=999_999_999, description="Its number in Proxmox VE.")
     source: Name = Field(description="Host it comes from.")
     source_name: str | None = Field(
         default=None, min_length=1, description="Its name there, when that is another one."
@@ -141,16 +155,16 @@ class Guest(Section):
     target: Name = Field(description="Node it goes to.")
     storage: Name = Field(description="Of its volumes on the target.")
     pool: Name | None = Field(default=None, description="PVE pool that its rights hang on.")
-    firmware: Literal["bios", "uefi"]
-    machine: Literal["q35", "pc"] = "q35"
-    memory_mib: int = Field(gt=0)
-    cpus: int = Field(default=1, gt=0)
-    autostart: bool = True
+    firmware: Literal["bios", "uefi"] = Field(description="What it boots by.")
+    machine: Literal["q35", "pc"] = Field(default="q35", description="Chipset it sees.")
+    memory_mib: int = Field(gt=0, description="RAM in MiB.")
+    cpus: int = Field(default=1, gt=0, description="Processors it starts with.")
+    autostart: bool = Field(default=True, description="Whether it starts with its host.")
     stop_seconds: Seconds = Field(default=180, description="From power button to off.")
     needs: tuple[Name, ...] = Field(default=(), description="Guests that must outlive it.")
-    nics: tuple[Nic, ...] = ()
-    disks: tuple[Disk, ...] = Field(min_length=1)
-    witness: Witness | None = None
+    nics: tuple[Nic, ...] = Field(default=(), description="Its network cards, in order.")
+    disks: tuple[Disk, ...] = Field(min_length=1, description="Its disks, the boot disk first.")
+    witness: Witness | None = Field(default=None, description="How to ask it what it holds.")
 
 
 class Ups(Section):
@@ -158,8 +172,10 @@ class Ups(Section):
 
     host: Name = Field(description="That has its cable: the primary.")
     driver: str = Field(pattern=r"^[a-z0-9_-]+$", description="NUT driver.")
-    port: str = "auto"
-    mode: Literal["stock"] = "stock"
+    port: str = Field(default="auto", description="Where the driver finds it.")
+    mode: Literal["stock"] = Field(
+        default="stock", description="stock: NUT's own upsmon and upssched decide."
+    )
     capacity_seconds: Seconds = Field(description="Runtime measured by a discharge test.")
     clients: tuple[Name, ...] = Field(default=(), description="Secondaries.")
 
@@ -167,18 +183,18 @@ class Ups(Section):
 class Vault(Section):
     """Where copies are kept and who may bring some."""
 
-    host: Name
-    path: Path
+    host: Name = Field(description="Of kind vault.")
+    path: Path = Field(description="Folder of the copies there, absolute.")
     lock_days: int = Field(gt=0, description="No copy can be removed before so many days.")
-    senders: tuple[Name, ...] = Field(min_length=1)
+    senders: tuple[Name, ...] = Field(min_length=1, description="Hosts that may bring copies.")
 
 
 class Person(Section):
     """Somebody to call."""
 
-    name: str
-    email: str | None = None
-    phone: str | None = None
+    name: str = Field(description="As one addresses them.")
+    email: str | None = Field(default=None, description="For what can wait.")
+    phone: str | None = Field(default=None, description="For what cannot.")
 
 
 class Town(Section):
@@ -187,16 +203,16 @@ class Town(Section):
     plugin: Literal["releve_town"] = Field(
         description="Keeps Ansible's YAML plugin from taking the file when ours refuses it."
     )
-    town: TownSection
-    ssh: Ssh = Ssh()
-    pve: PveApi = PveApi()
-    networks: dict[Name, Network] = Field(min_length=1)
-    hosts: dict[Name, Host] = Field(min_length=1)
-    storage: dict[Name, Storage] = {}
-    guests: dict[Name, Guest] = {}
-    ups: dict[Name, Ups] = {}
-    vault: Vault | None = None
-    people: dict[Name, Person] = {}
+    town: TownSection = Field(description="Who the town is.")
+    ssh: Ssh = Field(default=Ssh(), description="How to log in to hosts.")
+    pve: PveApi = Field(default=PveApi(), description="How to trust the nodes' API.")
+    networks: dict[Name, Network] = Field(min_length=1, description="Networks by name.")
+    hosts: dict[Name, Host] = Field(min_length=1, description="Hosts by name.")
+    storage: dict[Name, Storage] = Field(default={}, description="Storages by name.")
+    guests: dict[Name, Guest] = Field(default={}, description="Guests by name.")
+    ups: dict[Name, Ups] = Field(default={}, description="UPSes by NUT name.")
+    vault: Vault | None = Field(default=None, description="Where copies go.")
+    people: dict[Name, Person] = Field(default={}, description="Whom to call, by role.")
     _file: Path = PrivateAttr(default=Path())
 
     @property
