@@ -39,14 +39,16 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to move: number of connections, reads in flight on each, bytes of a read and between
-    two checkpoints, seconds of silence until the source is given up, MiB/s at most (0: no limit).
+    """How to move: number of connections, reads in flight on each, bytes of a read, bytes and
+    seconds between two checkpoints (what comes first), seconds of silence until the source is
+    given up, MiB/s at most (0: no limit).
     """
 
     connections: int = 4
     depth: int = nbd.DEPTH
     chunk: int = nbd.CHUNK
     checkpoint: int = 128 * MIB
+    checkpoint_seconds: float = 5
     stall: float = nbd.STALL_SECONDS
     bandwidth: float = 0
 
@@ -99,6 +101,7 @@ class Mover:
         self._lock, self._saving = threading.Lock(), threading.Lock()
         self._pending: list[tuple[int, bytes]] = []
         self._since = 0
+        self._saved_at = time.monotonic()
         self.read = self.wrote = self.zeroed = 0
 
     def seed(self, address: str) -> dict[str, Any]:
@@ -115,7 +118,8 @@ class Mover:
         self._journal.add("seed-started", **self._sizes(data, todo))
         self._zero(list(common(gaps(data, size), missing)))
         self._copy(address, handle, todo)
-        return self._end("seed-done", extents=len(data))
+        kept = sum(one.length for one in data) - sum(one.length for one in todo)
+        return self._end("seed-done", extents=len(data), kept=kept)
 
     def round(self, address: str, bitmap: str) -> dict[str, Any]:
         """Copy the blocks that a bitmap calls dirty, whatever is known of them."""
@@ -213,9 +217,10 @@ class Mover:
             self.wrote += wrote
             self.zeroed += zeroed
             self._since += len(view)
-            due = self._since >= self._options.checkpoint
+            old = time.monotonic() - self._saved_at >= self._options.checkpoint_seconds
+            due = old or self._since >= self._options.checkpoint
             if due:
-                self._since = 0
+                self._since, self._saved_at = 0, time.monotonic()
         if due:
             self._checkpoint()
 

@@ -83,7 +83,8 @@ class Cutover:
                     raise PowerButtonError(message)
                 time.sleep(POLL_SECONDS)
         newest = listener.newest
-        answer = {} if newest is None else {"newest": newest.newest, "sum": newest.sum}
+        keys = ("newest", "sum", "unclean")
+        answer = {} if newest is None else {key: getattr(newest, key) for key in keys}
         self.record.note("guest-off", last_answer=listener.at, **answer)
         self.record.check("power-off", passed=True)
 
@@ -106,7 +107,7 @@ class Cutover:
             try:
                 counts = read(disk.name)
             except WorkerError as error:
-                wrong.append(str(error))
+                wrong.append(f"{check}: {error}")
             else:
                 blocks += counts["blocks"]
                 seals.append(f"manifest of {disk.name}: sha256 {counts['manifest']}")

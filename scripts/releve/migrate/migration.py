@@ -172,9 +172,11 @@ class Migration:
                 )
             )
             tracking.unexport(disk.name)
-        total = sum(count["read"] for count in counts)
-        self.record.note("seeded", read=total, seconds=sum(count["seconds"] for count in counts))
-        self.record.check("bytes-seed", total > 0, total, unit="B")
+        read, kept = (sum(count[key] for count in counts) for key in ("read", "kept"))
+        self.record.note("seeded", read=read, kept=kept)
+        self.record.check("bytes-seed", read + kept > 0, read + kept, unit="B")
+        if kept:
+            self.record.check("bytes-kept-on-resume", passed=True, value=kept, unit="B")
 
     def rounds(self, guest: SourceGuest) -> None:
         """Send what changed meanwhile, at least once, until little is left."""

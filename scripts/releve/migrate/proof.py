@@ -30,7 +30,10 @@ def fence_of(migration: Migration) -> Fence:
 
 def check_fence(migration: Migration) -> None:
     """Note whether the guest can start at its source; raises MigrateError when it can."""
-    if not migration.record.check("source-fenced", fence_of(migration).closed()):
+    record = migration.record
+    if not record.check("source-fenced", fence_of(migration).closed()):
+        if record.stage == "fenced":  # it works there again: what was copied is old
+            record.note("source-returned", why="it was defined at its source again")
         message = (
             f"{migration.name}: source-fenced: {migration.old.host} has the guest again; somebody"
             f" defined it there. It was not started on {migration.node.host}"
@@ -49,7 +52,8 @@ def ask_target(migration: Migration) -> None:
         if record.last("answers") is None:
             record.note("answers", newest=status.newest, boots=status.boots)
         record.check("chain-whole", status.whole, status.chain)
-        record.check("unclean", status.unclean == 0, status.unclean, limit=0)
+        before = off.get("unclean", 0)
+        record.check("no-unclean-stop", status.unclean == before, status.unclean, limit=before)
         told = status.mac
         _check_records(migration, address, off)
         _check_downtime(migration, off)
