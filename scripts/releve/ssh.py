@@ -25,6 +25,11 @@ class Ssh:
     @classmethod
     def to(cls, town: Town, name: str) -> Ssh:
         """Return the way to a host of the town, by its name there."""
+        return cls(name, str(town.hosts[name].address), town.ssh.user, cls.options_of(town))
+
+    @staticmethod
+    def options_of(town: Town) -> tuple[str, ...]:
+        """Return the options of ssh that every log-in of this town takes."""
         options = [
             "-o",
             "BatchMode=yes",
@@ -37,7 +42,7 @@ class Ssh:
             options += ["-o", f"UserKnownHostsFile={town.path(town.ssh.known_hosts_file)}"]
         if town.ssh.identity_file:
             options += ["-i", str(town.path(town.ssh.identity_file)), "-o", "IdentitiesOnly=yes"]
-        return cls(name, str(town.hosts[name].address), town.ssh.user, tuple(options))
+        return tuple(options)
 
     def argv(self, *command: str) -> list[str]:
         """Return the words that run `command` (one shell line) on the host."""

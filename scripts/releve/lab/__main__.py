@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 import click
 
 from releve.errors import InputError, ReleveError
-from releve.lab import guests, images, machine
+from releve.lab import extra, guests, images, machine, molecule
 from releve.lab.run import Progress, interrupt_on_signals, run_stages
 from releve.lab.topology import Lab
 
@@ -105,7 +106,7 @@ def shell(host: str | None) -> None:
         message = "the lab is down; bring it up with: scripts/lab up"
         raise InputError(message)
     if host is None:
-        os.environ["PATH"] = f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
+        os.environ.update(molecule.environment(lab, ROOT / "roles"))
         argv = lab.workstation([os.environ.get("SHELL", "/bin/sh")])
     elif host in lab.town.hosts:
         terminal = ["--interactive", *(["--tty"] if sys.stdin.isatty() else [])]
@@ -114,6 +115,71 @@ def shell(host: str | None) -> None:
         message = f"{host}: no such host; the lab has {', '.join(lab.town.hosts)}"
         raise InputError(message)
     os.execvp(argv[0], argv)  # noqa: S606  # no shell of ours in between is the point
+
+
+@cli.command("host-up")
+@click.argument("name")
+@click.option("--wish", default="{}", help='JSON, as an entry of lab.yml: {"disk": "/srv/vault"}.')
+def host_up(name: str, wish: str) -> None:
+    """Make one more host and print, as JSON, how to reach it from the lab's network."""
+    lab = Lab.of(ROOT)
+    images.ensure(tell)
+    made = extra.up(lab, name, extra.Wish.model_validate_json(wish))
+    click.echo(json.dumps({"name": name, "address": str(made.address), **made.variables}))
+
+
+@cli.command("host-down")
+@click.argument("name")
+def host_down(name: str) -> None:
+    """Remove a host that host-up made."""
+    extra.down(Lab.of(ROOT), name)
+
+
+@cli.command("scenario-up")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True))
+@click.argument("inventory", type=click.Path(path_type=Path))
+def scenario_up(folder: Path, inventory: Path) -> None:
+    """Make the hosts of the Molecule scenario in FOLDER and write the Ansible file INVENTORY."""
+    images.ensure(tell)
+    extra.scenario_up(Lab.of(ROOT), molecule.scenario_name(folder), folder, inventory)
+
+
+@cli.command("scenario-down")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True))
+def scenario_down(folder: Path) -> None:
+    """Remove the hosts of the Molecule scenario in FOLDER."""
+    extra.scenario_down(Lab.of(ROOT), molecule.scenario_name(folder), folder)
+
+
+@cli.command("molecule")
+@click.argument("roles", nargs=-1)
+def molecule_test(roles: tuple[str, ...]) -> None:
+    """Run Molecule for all ROLES, or for those named, and show what failed."""
+    lab, progress = Lab.of(ROOT), Progress(tell)
+    interrupt_on_signals()
+
+    def hear(result: molecule.Result) -> None:
+        name = result.log.stem.removeprefix("molecule-")
+        progress.done(
+            name, "done" if result.passed else "FAILED", time.monotonic() - result.seconds
+        )
+        if not result.passed:
+            progress.tail(result.log)
+
+    with lab.exclusive():
+        was_up = lab.is_up()
+        if not was_up:
+            lab.down()
+        machine.check(lab)
+        images.ensure(progress.note)
+        try:
+            results = molecule.test(lab, roles, hear)
+        finally:
+            if not was_up:
+                lab.down()
+    if failed := [result.role for result in results if not result.passed]:
+        message = f"Molecule failed for {', '.join(failed)}; the logs are in {lab.logs}"
+        raise ReleveError(message)
 
 
 def main() -> None:

@@ -21,7 +21,6 @@ SOURCE = Path(__file__).parent
 DOUBLE_MOUNT = "/usr/lib/releve-lab"
 UPS_DRIVER_MOUNT = "/usr/lib/releve-ups"
 WORLD_MOUNT = "/run/releve-world"
-SHARE_MOUNT = "/usr/share/releve-lab"
 IMAGE_OF_KIND = {"old": "old", "node": "node", "bay": "host", "vault": "host"}
 _GUEST_HOST = ("--cap-add", "NET_ADMIN,NET_RAW,SYS_ADMIN", "--device", "/dev/net/tun")
 # A host that may unmount would do so with what the lab lends it, before NUT's last hook has cut
@@ -43,37 +42,64 @@ class HostSpec:
     units: tuple[Path, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """What the lab lends a host beside its image.
+
+    `world`: folder of the world of a UPS on this host; `disk`: folder of a mounted btrfs and where
+    the host has it; `bridge`: the host has guests, on this bridge; `double`: it answers as PVE.
+    """
+
+    image: str
+    world: Path | None = None
+    disk: tuple[Path, str] | None = None
+    bridge: str | None = None
+    double: bool = False
+
+
 def specs_of(town: Town, state: Path) -> dict[str, HostSpec]:
     """Return the hosts of a town's lab; `state` is the lab's folder (disks, world of the UPS)."""
-    return {name: _spec(town, name, state) for name in town.hosts}
+    specs = {}
+    for name, host in town.hosts.items():
+        with_guests = host.kind in {"old", "node"}
+        loan = Loan(
+            IMAGE_OF_KIND[host.kind],
+            world=state / "world" if any(ups.host == name for ups in town.ups.values()) else None,
+            disk=(state / "vault", str(town.vault.path))
+            if host.kind == "vault" and town.vault
+            else None,
+            bridge=town.networks[host.network].bridge if with_guests else None,
+            double=host.kind == "node",
+        )
+        specs[name] = spec_of(name, host.address, loan, login=host.kind != "vault")
+    return specs
 
 
-def _spec(town: Town, name: str, state: Path) -> HostSpec:
-    host = town.hosts[name]
+def spec_of(name: str, address: IPv4Address, loan: Loan, *, login: bool = True) -> HostSpec:
+    """Return a host with what the lab lends it."""
     options: list[str] = []
-    units: tuple[Path, ...] = ()
-    if host.kind in {"old", "node"}:
+    with_repository = loan.image != "old"
+    if loan.bridge:
         options += _GUEST_HOST
-    if host.kind != "old":
+    if with_repository:
         options += _mount(repository(), REPOSITORY_MOUNT, "ro")
-    if host.kind == "node":
+    if loan.double:
         options += _mount(SOURCE / "pve", DOUBLE_MOUNT, "ro")
-        units = tuple(sorted((SOURCE / "pve").glob("*.service")))
-    if any(ups.host == name for ups in town.ups.values()):
+    if loan.world:
         options += _mount(SOURCE / "ups", UPS_DRIVER_MOUNT, "ro")
-        options += _mount(state / "world", WORLD_MOUNT, "rw")
-    if host.kind == "vault" and town.vault:
+        options += _mount(loan.world, WORLD_MOUNT, "rw")
+    if loan.disk:
         options += ["--cap-add", "LINUX_IMMUTABLE"]
-        options += _mount(state / "vault", str(town.vault.path), "rw")
+        options += _mount(*loan.disk, "rw")
     return HostSpec(
         name,
-        IMAGES[IMAGE_OF_KIND[host.kind]].reference,
-        host.address,
+        IMAGES[loan.image].reference,
+        address,
         tuple(options),
-        town.networks[host.network].bridge if host.kind in {"old", "node"} else None,
-        login=host.kind != "vault",
-        repository=host.kind != "old",
-        units=units,
+        loan.bridge,
+        login=login,
+        repository=with_repository,
+        units=tuple(sorted((SOURCE / "pve").glob("*.service"))) if loan.double else (),
     )
 
 

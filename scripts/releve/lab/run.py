@@ -69,6 +69,12 @@ class Progress:
         """Say a detail of the step that is going on."""
         self._tell(f"    {text}")
 
+    def tail(self, log: Path) -> None:
+        """Show the last lines of a log."""
+        self.note(f"whole log: {log}")
+        for line in log.read_text(errors="replace").splitlines()[-TAIL_LINES:]:
+            self.note(f"| {line}")
+
 
 def environment(lab: Lab) -> dict[str, str]:
     """Return the environment of stages: our programs first, our configuration, this town."""
@@ -96,9 +102,8 @@ def run_stages(lab: Lab, progress: Progress) -> bool:
         progress.done(stage.name, "done" if code == 0 else "FAILED", begun)
         if code != 0:
             whole = False
-            progress.note(f"exit code {code}; whole log: {log}")
-            for line in log.read_text(errors="replace").splitlines()[-TAIL_LINES:]:
-                progress.note(f"| {line}")
+            progress.note(f"exit code {code}")
+            progress.tail(log)
     return whole
 
 

@@ -36,8 +36,8 @@ def sweep(name: str, state: Path) -> None:
         podman("rm", "--force", "--ignore", "--time", "0", container, timeout=120)
     for namespace in network.namespaces(prefix):
         network.delete(namespace)
-    vault_disk.unmount(state / VAULT_IMAGE, state / VAULT_FOLDER)
     _unmount_below(state)
+    vault_disk.detach(state)
     for entry in state.iterdir() if state.is_dir() else ():
         if entry.name in KEPT:
             continue

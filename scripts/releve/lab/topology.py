@@ -26,6 +26,7 @@ from releve.witness import Status
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator, Sequence
+    from ipaddress import IPv4Address
     from pathlib import Path
 
 READY_SECONDS = 90
@@ -67,6 +68,21 @@ class Lab:
     def logs(self) -> Path:
         """One file for each stage and process."""
         return self.state / "log"
+
+    @property
+    def identity(self) -> Path:
+        """The workstation's private key; beside it the public one."""
+        return self.state / "ssh" / "id"
+
+    @property
+    def known_hosts(self) -> Path:
+        """The keys of all hosts that the lab made."""
+        return self.state / "ssh" / "known_hosts"
+
+    @property
+    def login_key(self) -> str:
+        """The workstation's public key."""
+        return self.identity.with_suffix(".pub").read_text()
 
     def part(self, name: str) -> str:
         """Return the name that a host has in podman and as a namespace."""
@@ -130,24 +146,8 @@ class Lab:
 
         A host without a login for the workstation is ready when it shows its host key.
         """
-        begun = time.monotonic()
-        address = str(self.town.hosts[host].address)
-        if self.specs()[host].login:
-            argv = Ssh.to(self.town, host).argv("true")
-        else:
-            argv = ["ssh-keyscan", "-T", "2", "-t", "ed25519", address]
-        while True:
-            done = run(self.workstation(argv), timeout=30, check=False)
-            if done.returncode == 0 and (self.specs()[host].login or done.stdout):
-                return time.monotonic() - begun
-            if time.monotonic() - begun > seconds:
-                said = podman("logs", "--tail", "5", self.part(host), check=False)
-                message = (
-                    f"{host}: no answer on ssh after {seconds:g} s ({done.stderr.strip()}); "
-                    f"its console: {(said.stdout + said.stderr).strip()[-300:]}"
-                )
-                raise ReleveError(message)
-            time.sleep(0.2)
+        spec = self.specs()[host]
+        return await_ssh(self, self.part(host), spec.address, login=spec.login, seconds=seconds)
 
     # --- power ------------------------------------------------------------------------------
 
@@ -245,7 +245,7 @@ class Lab:
         keys.make_login_key(self.state / "ssh")
         for name, host in town.hosts.items():
             folder = self.state / "hosts" / name
-            keys.make_host_key(folder, host.address, self.state / "ssh" / "known_hosts")
+            keys.make_host_key(folder, host.address, self.known_hosts)
         keys.make_authority(self.state / "tls")
         for name, host in town.hosts_of("node").items():
             keys.make_certificate(self.state / "tls", name, host.address, town.town.domain)
@@ -266,7 +266,7 @@ class Lab:
                 tree,
                 spec,
                 self.state / "hosts" / spec.name,
-                (self.state / "ssh" / "id.pub").read_text(),
+                self.login_key,
                 address_book(self.town),
             )
             guests.write_disks(self.town, spec.name, tree)
@@ -283,13 +283,13 @@ class Lab:
         password = passwords["pve_api_password"]
         place(tree / "etc/releve-lab/root-password", password + "\n", 0o600)
 
-    def create(self, spec: HostSpec) -> None:
+    def create(self, spec: HostSpec, hostname: str | None = None) -> None:
         """Make a host's container, without starting it; its namespace is there already."""
         podman(
             "create",
             "--quiet",
             "--pull=never",
-            *("--name", self.part(spec.name), "--hostname", spec.name),
+            *("--name", self.part(spec.name), "--hostname", hostname or spec.name),
             "--systemd=always",
             *_LIMITS,
             *("--network", f"ns:{network.NETNS / self.part(spec.name)}", "--no-hosts"),
@@ -298,3 +298,27 @@ class Lab:
             spec.image,
             "/sbin/init",
         )
+
+
+def await_ssh(
+    lab: Lab, container: str, address: IPv4Address, *, login: bool, seconds: float = READY_SECONDS
+) -> float:
+    """Wait until a host answers ssh (with a login) or shows its key; return the seconds.
+
+    Raises ReleveError with the last lines of its console when it does not.
+    """
+    begun = time.monotonic()
+    way = Ssh(container, str(address), lab.town.ssh.user, Ssh.options_of(lab.town))
+    argv = way.argv("true") if login else ["ssh-keyscan", "-T", "2", "-t", "ed25519", str(address)]
+    while True:
+        done = run(lab.workstation(argv), timeout=30, check=False)
+        if done.returncode == 0 and (login or done.stdout):
+            return time.monotonic() - begun
+        if time.monotonic() - begun > seconds:
+            said = podman("logs", "--tail", "5", container, check=False)
+            message = (
+                f"{container}: no answer on ssh after {seconds:g} s ({done.stderr.strip()}); "
+                f"its console: {(said.stdout + said.stderr).strip()[-300:]}"
+            )
+            raise ReleveError(message)
+        time.sleep(0.2)

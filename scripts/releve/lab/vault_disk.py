@@ -7,12 +7,9 @@ survives its server.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from releve.command import run
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SIZE = "4G"
 
@@ -33,14 +30,14 @@ def unmount(image: Path, folder: Path) -> None:
     """Unmount the disk, however often it is mounted, and free its loop devices."""
     while folder.is_mount():
         run(["umount", str(folder)], timeout=60)
-    for device in loops_of(image):
-        run(["losetup", "--detach", device], timeout=30)
+    detach(image)
 
 
-def loops_of(image: Path) -> list[str]:
-    """Return the loop devices that hold the file."""
+def detach(place: Path) -> None:
+    """Free the loop devices that hold a file, or any file below a folder."""
     listed = run(["losetup", "--json", "--list", "--output", "NAME,BACK-FILE"], timeout=30).stdout
-    devices = json.loads(listed)["loopdevices"] if listed.strip() else []
-    # The kernel adds " (deleted)" to the name of a file that is gone.
-    wanted = {str(image), f"{image} (deleted)"}
-    return [device["name"] for device in devices if device["back-file"] in wanted]
+    for device in json.loads(listed)["loopdevices"] if listed.strip() else []:
+        # The kernel adds " (deleted)" to the name of a file that is gone.
+        held = Path(str(device["back-file"]).removesuffix(" (deleted)"))
+        if held.is_relative_to(place):
+            run(["losetup", "--detach", device["name"]], timeout=30)

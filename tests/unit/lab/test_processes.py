@@ -1,0 +1,48 @@
+"""A process is ended only when number, start time and run all match."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from releve.lab import processes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Iterator[processes.Mark]:
+    mark = processes.start("sleeper", SLEEP, tmp_path / "run", tmp_path / "log", "this-run")
+    yield mark
+    mark.end()
+
+
+def test_a_noted_process_is_found_and_ended(mark: processes.Mark, tmp_path: Path) -> None:
+    assert processes.noted(tmp_path / "run") == {"sleeper": mark}
+    assert mark.alive
+    mark.end()
+    assert not mark.alive
+
+
+def test_a_number_that_now_belongs_to_another_is_left_alone(mark: processes.Mark) -> None:
+    for other in (replace(mark, start=mark.start - 1), replace(mark, run="that-run")):
+        assert not other.alive
+        other.end()
+    assert mark.alive
+
+
+def test_a_note_that_was_cut_short_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "half.json").write_text('{"pid": 12')
+    assert processes.noted(tmp_path) == {}
+
+
+def test_our_own_line_of_processes_is_known() -> None:
+    assert {os.getpid(), os.getppid()} <= processes.ancestors()
