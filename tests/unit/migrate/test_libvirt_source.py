@@ -105,6 +105,11 @@ def test_memory_is_read_in_its_unit(memory: str, mib: int) -> None:
     assert parse_domain(xml, "x").memory_mib == mib
 
 
+def test_nonsense_for_a_number_is_refused() -> None:
+    with pytest.raises(InputError, match="stands where"):
+        parse_domain(PLAIN.replace("current='2'", "current='two'"), "x")
+
+
 def test_memory_in_a_unit_nobody_knows_is_refused() -> None:
     with pytest.raises(InputError, match="unit"):
         parse_domain(PLAIN.replace("unit='MiB'", "unit='pages'"), "x")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LINE, GAP, BOTTOM = 17.0, 7.0, 18.0  # pixels: text line, space between labels, lower margin
 LEADER = 34.0  # pixels from the last column to the labels
-CHARACTER = 7.1  # pixels of an average character at 13 px, on the wide side
+CHARACTER = 7.6  # pixels of an average character at 13 px in a wide font
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 
 

@@ -37,11 +37,9 @@ CHECKS: dict[str, Words] = {
     "etc-unchanged": Words(mark("The old server's configuration is the same before and after.")),
     "packages-unchanged": Words(mark("The old server's packages are the same before and after.")),
     "devices-named": Words(mark("Every device of every guest is accounted for.")),
-    "blockers": Words(mark("Nothing stands in the way of a move."), mark("obstacles to a move")),
+    "blockers": Words(mark("Nothing stands in the way of a move.")),
     "fragment-valid": Words(mark("What was found makes a valid town file.")),
-    "town-equal": Words(
-        mark("The old server is as the town file says."), mark("differences from the town file")
-    ),
+    "town-equal": Words(mark("The old server is as the town file says.")),
     # provision
     "second-run": Words(
         mark("Setting the server up a second time changes nothing."),
@@ -70,12 +68,22 @@ CHECKS: dict[str, Words] = {
     "source-fenced": Words(mark("The old guest cannot start by accident.")),
     "mac-kept": Words(mark("The network card kept its address.")),
     # power
-    "on-battery": Words(
+    "on-battery-seen": Words(mark("The loss of the mains was noticed at once.")),
+    "clean-stop": Words(mark("It had stopped in good order before its power went.")),
+    "whole": Words(mark("All records are there after the cut, in order and unaltered.")),
+    "guests.order": Words(mark("The services stopped in the written order.")),
+    "host.last": Words(mark("The server with the UPS stopped last.")),
+    "output.last": Words(mark("The UPS cut its output only when everything had stopped.")),
+    "time-on-battery": Words(
         mark("Everything had stopped before the battery was empty."), mark("on battery")
     ),
-    "guests-in-order": Words(mark("The services stopped in the written order.")),
-    "hosts-after-guests": Words(mark("The servers stopped after their services.")),
-    "unclean-stops": Words(mark("Nothing was cut off while at work."), mark("unclean stops")),
+    "budget": Words(
+        mark("The battery carries the longest shutdown."), mark("longest shutdown by the plan")
+    ),
+    "back": Words(mark("It came back by itself.")),
+    "login.back": Words(mark("It listens to the UPS again.")),
+    "data.back": Words(mark("The UPS is watched again.")),
+    "event.back": Words(mark("The power cut is known to be over.")),
     "all-back": Words(mark("Everything came back by itself."), mark("until all was back")),
     # copy
     "blocks-stored": Words(mark("The copy arrived."), mark("blocks stored: {subject}")),
@@ -90,17 +98,32 @@ CHECKS: dict[str, Words] = {
 }
 # Phrases of events, with what they do to the subject: on, off, battery, or nothing ("").
 PHRASES: dict[str, str] = {
-    mark("mains lost"): "off",
-    mark("mains back"): "on",
+    mark("mains are lost"): "off",
+    mark("mains are back"): "on",
     mark("on battery"): "battery",
-    mark("on mains"): "on",
-    mark("output off"): "off",
-    mark("output on"): "on",
-    mark("shutdown started"): "",
-    mark("stopped"): "off",
+    mark("shutdown begins"): "",
+    mark("waiting"): "off",
     mark("halted"): "off",
-    mark("started"): "",
-    mark("answers"): "on",
+    mark("running"): "on",
+    mark("stops"): "off",
+    mark("last sign of life, no stop"): "off",
+    mark("was down ({state})"): "off",
+    mark("UNCLEAN: lost its power while it ran ({state})"): "off",
+    mark("output off: {why}"): "off",
+    mark("output on"): "on",
+    mark("powers on with the output"): "",
+    mark("woken over the network"): "",
+    mark("POWEROFF_WAIT is over and the output is on: it starts again"): "",
+    mark("is back"): "on",
+    mark("works again"): "on",
+    mark("is logged in"): "",
+    mark("on line, data are fresh"): "on",
+    mark("power event is closed"): "",
+    mark("{command} is ignored: the mains are there"): "",
+    mark("the countdown is dropped: the mains are back"): "",
+    mark("shutdown.return from {who}"): "",
+    mark("shutdown.stayoff from {who}"): "",
+    mark("load.off from {who}"): "",
     mark("run began"): "",
     mark("seed began"): "",
     mark("seed ended"): "",
@@ -120,6 +143,16 @@ PHRASES: dict[str, str] = {
     mark("survey started"): "",
     mark("survey finished"): "",
 }
+# What stands inside of phrases and notes.
+NOTES = (
+    mark("as commanded"),
+    mark("battery empty"),
+    mark("worst case"),
+    mark("from the loss of the mains to the output going off"),
+    mark("from the return of the mains, nobody touching anything"),
+    mark("did not come back by itself"),
+    mark("its power was never switched off"),
+)
 _SEPARATORS = re.compile(r"[.:/]")
 
 
@@ -174,18 +207,18 @@ def say_event(what: str, language: Language) -> tuple[Said, str]:
         if found := pattern.fullmatch(what.strip()):
             values = {key: _localise(value, language) for key, value in found.groupdict().items()}
             return Said(language.text(phrase, **values)), effect
-    return Said(what, foreign=language.code != "en"), ""
+    return Said(what, foreign=language.code != "en" and bool(what)), ""
 
 
 def say_note(note: str, language: Language) -> Said:
     """Return a note of the evidence, translated when it is one of the known texts."""
-    if language.knows(note):
+    if note in NOTES or language.knows(note):
         return Said(language.text(note))
-    return Said(note, foreign=language.code != "en" and bool(note))
+    return say_event(note, language)[0]
 
 
 def _localise(value: str, language: Language) -> str:
     try:
         return language.number(float(value) if "." in value else int(value))
     except ValueError:
-        return value
+        return language.text(value)

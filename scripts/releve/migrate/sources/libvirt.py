@@ -15,7 +15,7 @@ from releve.migrate.sources.libvirt_devices import (
     disk_bus,
     nic_model,
 )
-from releve.migrate.sources.xmltree import attribute_at, read_xml, size_at, text_at
+from releve.migrate.sources.xmltree import attribute_at, number, read_xml, size_at, text_at
 
 if TYPE_CHECKING:
     import xml.etree.ElementTree as ET
@@ -75,7 +75,7 @@ def _assemble(
     domain: ET.Element, name: str, parts: tuple[Part, ...], blockers: tuple[Blocker, ...]
 ) -> Domain:
     loader = domain.find("os/loader")
-    cpus_max = int(text_at(domain, "vcpu") or 1)
+    cpus_max = number(text_at(domain, "vcpu"), 1)
     return Domain(
         name=name,
         uuid=text_at(domain, "uuid"),
@@ -88,7 +88,7 @@ def _assemble(
         loader=text_at(domain, "os/loader"),
         nvram=text_at(domain, "os/nvram") or attribute_at(domain, "os/nvram/source", "file"),
         memory_kib=-(-_memory(domain) // 1024),
-        cpus=int(attribute_at(domain, "vcpu", "current") or cpus_max),
+        cpus=number(attribute_at(domain, "vcpu", "current"), cpus_max),
         cpus_max=cpus_max,
         clock=attribute_at(domain, "clock", "offset") or "utc",
         acpi=domain.find("features/acpi") is not None,
@@ -107,7 +107,7 @@ def _memory(domain: ET.Element) -> int:
     """Return the memory in bytes; a definition without it has it in its NUMA cells, in KiB."""
     said = size_at(domain, "memory")
     cells = domain.findall("cpu/numa/cell")
-    return said or sum(int(cell.get("memory", "0")) * 1024 for cell in cells)
+    return said or sum(number(cell.get("memory"), 0) * 1024 for cell in cells)
 
 
 def firmware_of(domain: ET.Element) -> str:
@@ -153,7 +153,7 @@ def _nic(nic: ET.Element) -> NicFound:
         mac=mac.lower() if mac else None,
         model=nic_model(nic),
         source=None if source is None else next(filter(None, map(source.get, names)), None),
-        vlans=tuple(int(tag.get("id", "0")) for tag in nic.findall("vlan/tag")),
+        vlans=tuple(number(tag.get("id"), 0) for tag in nic.findall("vlan/tag")),
     )
 
 

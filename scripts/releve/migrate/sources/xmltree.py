@@ -58,6 +58,16 @@ def attribute_at(element: ET.Element, path: str, name: str) -> str | None:
     return None if found is None else found.get(name)
 
 
+def number(text: str | None, fallback: int) -> int:
+    """Return a whole number, or `fallback` when there is none; raises InputError on nonsense."""
+    if not text:
+        return fallback
+    if not text.strip().isdigit():
+        message = f"{text[:40]!r} stands where a definition has a number"
+        raise InputError(message)
+    return int(text)
+
+
 def size_at(element: ET.Element, path: str) -> int | None:
     """Return a size in bytes (its unit is KiB when none is said), None when missing."""
     found = element.find(path)

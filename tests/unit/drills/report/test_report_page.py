@@ -49,7 +49,7 @@ RUN: dict[str, list[dict[str, Any]]] = {
         check("compta.no-record-lost", value=4211),
         check("compta.chain-whole", value="whole"),
     ],
-    "power": [check("on-battery", value=71.3, unit="s", limit=120)],
+    "power": [check("time-on-battery", value=71.3, unit="s", limit=120)],
     "copy": [check("compta.blocks-stored", value=2112, unit="blocks")],
     "restore": [check("rto", value=14.2, unit="s"), check("rpo", value=21.7, unit="s")],
 }
@@ -60,7 +60,7 @@ EVENTS = {
         event(4.3, "compta", "source fenced"),
         event(10.6, "compta", "guest answers"),
     ],
-    "power": [event(1, "mains", "mains lost"), event(31, "mains", "mains back")],
+    "power": [event(1, "mains", "mains are lost"), event(31, "mains", "mains are back")],
 }
 
 
@@ -206,7 +206,7 @@ def test_evidence_that_contradicts_itself_is_a_failure(
 
 
 def test_a_file_that_denies_its_own_checks_is_a_failure(folder: Folder) -> None:
-    folder.write("power", [check("on-battery")], passed=False)
+    folder.write("power", [check("time-on-battery")], passed=False)
 
     assert "no check in it did" in text_of(folder.page())
     assert state(folder) is State.FAILED
