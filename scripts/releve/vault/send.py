@@ -11,7 +11,7 @@ import hashlib
 import os
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from releve.vault.store import LINE, digest_of_file, line_of, write_zero_blocks
 from releve.vault.wire import (
@@ -30,7 +30,7 @@ from releve.vault.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -122,13 +122,13 @@ class KnownBlocks:
 class Sender:
     """One copy on its way."""
 
-    out: BinaryIO
+    out: IO[bytes]
     reader: Reader
     sent_blocks: int = 0
     read_bytes: int = 0
 
     def put(
-        self, sources: list[SourceDisk], known: list[KnownBlocks], guest: dict[str, Any]
+        self, sources: Sequence[SourceDisk], known: Sequence[KnownBlocks], guest: dict[str, Any]
     ) -> Sent:
         """Bring one copy; raises Refusal, WireError, or whatever a source raises.
 
