@@ -254,8 +254,8 @@ class View:
     def drawings(self) -> list[Drawing]:
         """Return the timelines of the move and of the power cut, as far as there are events."""
         titles = {
-            "migrate": self.language.text("The move, minute by minute"),
-            "power": self.language.text("The power cut, minute by minute"),
+            "migrate": self.language.text("The move, step by step"),
+            "power": self.language.text("The power cut, step by step"),
         }
         return [
             self._drawing(record, titles[record.name], list(record.content.events))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LINE, GAP, BOTTOM = 17.0, 7.0, 18.0  # pixels: text line, space between labels, lower margin
 LEADER = 34.0  # pixels from the last column to the labels
+MINUTES_FROM = 120  # seconds of a span from which the axis counts in minutes
 CHARACTER = 7.6  # pixels of an average character at 13 px in a wide font
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 
@@ -189,6 +190,13 @@ def _ticks(span: float, top: float, scale: float, language: Language) -> tuple[T
     step = next((step for step in STEPS if step >= room), math.ceil(room / 3600) * 3600)
     count = int(span / step) + 1 if span else 1
     return tuple(
-        Tick(top + number * step * scale, language.duration(round(number * step, 1)))
+        Tick(top + number * step * scale, _tick(number * step, span, language))
         for number in range(count)
     )
+
+
+def _tick(seconds: float, span: float, language: Language) -> str:
+    """Return a time of the axis, short enough for its narrow column: 12.5 s or 2:10."""
+    if span < MINUTES_FROM:
+        return language.duration(round(seconds, 1))
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

@@ -88,4 +88,5 @@ def test_the_axis_has_ticks_that_keep_apart() -> None:
 
     ys = [tick.y for tick in drawing.ticks]
     assert len(ys) >= 3
+    assert {len(tick.text) for tick in drawing.ticks} == {4}
     assert min(after - before for before, after in itertools.pairwise(ys)) >= 40
