@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from releve.errors import InputError, ReleveError
 from releve.lab import keys, network, vault_disk
 from releve.lab.hosts import Loan, spec_of, write_files
-from releve.lab.podman import execute, files_of, podman
+from releve.lab.podman import execute, files_of, podman, remove
 from releve.lab.topology import await_ssh
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def up(lab: Lab, name: str, wish: Wish, alias: str | None = None) -> Extra:
 
 def down(lab: Lab, name: str) -> None:
     """Remove one host and all that was lent to it; nothing happens when there is none."""
-    podman("rm", "--force", "--ignore", "--time", "0", lab.part(name), timeout=120)
+    remove(lab.part(name))
     if lab.part(name) in network.namespaces(lab.part(name)):
         network.delete(lab.part(name))
     folder = _folder(lab, name)

@@ -38,8 +38,17 @@ def image_exists(reference: str) -> bool:
 
 def containers(prefix: str) -> list[str]:
     """Return the names of all containers, running or not, that begin with `prefix`."""
-    names = podman("ps", "-a", "--format", "{{.Names}}").stdout.split()
+    names = podman("ps", "--all", "--external", "--format", "{{.Names}}").stdout.split()
     return sorted(name for name in names if name.startswith(prefix))
+
+
+def remove(container: str) -> None:
+    """Remove a container in whatever state it is; nothing happens when there is none."""
+    words = ("rm", "--force", "--ignore", "--time", "0", container)
+    # Where a container's monitor was killed, podman learns only at the first try that its
+    # container has ended, fails, and succeeds at the next one.
+    if podman(*words, check=False).returncode != 0:
+        podman(*words)
 
 
 def execute(

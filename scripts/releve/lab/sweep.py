@@ -12,7 +12,7 @@ from pathlib import Path
 from releve.command import run
 from releve.errors import RefusedError
 from releve.lab import network, processes, vault_disk
-from releve.lab.podman import containers, podman
+from releve.lab.podman import containers, remove
 
 VAULT_IMAGE = "vault.btrfs"
 VAULT_FOLDER = "vault"
@@ -33,7 +33,7 @@ def sweep(name: str, state: Path) -> None:
     for namespace in network.namespaces(prefix):
         processes.end_all([pid for pid in _members(namespace) if pid not in ours])
     for container in containers(prefix):
-        podman("rm", "--force", "--ignore", "--time", "0", container, timeout=120)
+        remove(container)
     for namespace in network.namespaces(prefix):
         network.delete(namespace)
     _unmount_below(state)
