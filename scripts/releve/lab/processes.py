@@ -73,6 +73,10 @@ def start(name: str, argv: Sequence[str], folder: Path, log: Path, run: str) -> 
         )
     mark = Mark(process.pid, start_of(process.pid) or 0, run)
     (folder / f"{name}.json").write_text(json.dumps(asdict(mark)))
+    # Popen returns when the program's file is open; its environment shows a moment later.
+    deadline = time.monotonic() + 2
+    while not mark.alive and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
     return mark
 
 
