@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 POLL = 1.0  # seconds between two looks at the UPS
 MAC_OCTETS = 6
 WAKE_PORT = 9
+UPSD_PORT = 3493
 LOG = logging.getLogger("rewake")
 
 
@@ -61,7 +62,7 @@ class Config:
     quiet: float
     min_charge: float
     server: str = "127.0.0.1"
-    port: int = 3493
+    port: int = UPSD_PORT
 
     @classmethod
     def read(cls, file: Path) -> Config:
@@ -85,17 +86,22 @@ class Look:
 
 
 def ask_upsd(config: Config) -> Look:
+    """Ask the upsd that the configuration names; raises NoAnswerError as `look_at` does."""
+    return look_at(config.ups, config.server, config.port)
+
+
+def look_at(ups: str, server: str, port: int = UPSD_PORT) -> Look:
     """Ask upsd; raises NoAnswerError when it is away, stale, or says nothing that is known."""
     try:
-        with socket.create_connection((config.server, config.port), timeout=3) as link:
+        with socket.create_connection((server, port), timeout=3) as link:
             lines = link.makefile("rw", encoding="utf-8", newline="\n")
-            status = _variable(lines, config.ups, "ups.status")
-            charge = _variable(lines, config.ups, "battery.charge")
-            clients = _list(lines, f"CLIENT {config.ups}")
+            status = _variable(lines, ups, "ups.status")
+            charge = _variable(lines, ups, "battery.charge")
+            clients = _list(lines, f"CLIENT {ups}")
     except (OSError, UnicodeError) as error:
         raise NoAnswerError(str(error)) from error
     if status is None:
-        raise NoAnswerError(config.ups)
+        raise NoAnswerError(ups)
     with contextlib.suppress(ValueError):
         return Look(frozenset(status.split()), float(charge or ""), clients)
     return Look(frozenset(status.split()), None, clients)

@@ -1,0 +1,244 @@
+"""Drill `power`: the mains are lost, everything stops in order, and is back by itself.
+
+What a host was doing when its power went is told by the power side, from outside of the hosts;
+whether a guest stopped cleanly is told by its own chain, after it is back.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from releve.command import CommandError
+from releve.drills.evidence import Evidence, now
+from releve.drills.power_verdict import GuestSeen, PowerSeen, judge
+from releve.errors import CheckError, InputError, LaterError
+from releve.power.rewake import NoAnswerError, look_at
+from releve.ssh import Ssh
+from releve.witness import Record, WitnessError, ask, record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from releve.drills.mains import Mains, PowerEvent
+    from releve.town.model import Guest, Host, Town, Ups
+
+DARK_SECONDS = 3.0  # between the output going off and the mains coming back
+BACK_SECONDS = 150.0  # within which everybody has to be back, from the return of the mains
+SPARE_SECONDS = 60.0  # beyond the budget, before the drill stops waiting for the output to go off
+
+
+@dataclass(slots=True)
+class PowerDrill:
+    """One power cut of one UPS."""
+
+    town: Town
+    mains: Mains
+    ups_name: str
+    tell: Callable[[str], None]
+    seen: PowerSeen = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start with nothing seen."""
+        self.seen = PowerSeen(self.ups_name, self.ups.host, self.ups.clients)
+
+    @property
+    def ups(self) -> Ups:
+        """The UPS whose mains are cut."""
+        return self.town.ups[self.ups_name]
+
+    @property
+    def host(self) -> Host:
+        """The host with the cable."""
+        return self.town.hosts[self.ups.host]
+
+    def run(self, folder: Path) -> Evidence:
+        """Cut, watch, give back, judge; write the evidence.
+
+        Raises LaterError before the cut when the site is not whole, CheckError after it when
+        something was not as promised.
+        """
+        with Evidence("power", folder) as evidence:
+            self._look_before()
+            self.mains.switch(on=False)
+            try:
+                self._watch_it_go_down()
+                time.sleep(DARK_SECONDS)
+            finally:
+                self.mains.switch(on=True)
+            self._watch_it_come_back()
+            self.seen.power = self.mains.events()
+            judge(self.seen, evidence)
+        if not evidence.passed:
+            failed = ", ".join(check.id for check in evidence.checks if not check.passed)
+            message = f"drill power: failed: {failed} (see {evidence.path})"
+            raise CheckError(message)
+        return evidence
+
+    def _look_before(self) -> None:
+        """See that the site is whole; a drill on a broken one would prove nothing."""
+        try:
+            look = look_at(self.ups_name, str(self.host.address))
+        except NoAnswerError as error:
+            message = f"{self.ups_name}: upsd on {self.ups.host} has no fresh data: {error}"
+            raise LaterError(message) from error
+        if "OL" not in look.status or "FSD" in look.status:
+            message = f"{self.ups_name} says {' '.join(sorted(look.status))}, not OL: wait for it"
+            raise LaterError(message)
+        for client in self.ups.clients:
+            if str(self.town.hosts[client].address) not in look.clients:
+                message = f"{client} is not logged in at {self.ups_name}: run playbooks/power.yml"
+                raise LaterError(message)
+        there = self._guests_there()
+        for name, guest in self._guests().items():
+            before = ask(*_door(guest)) if name in there else None
+            ahead = before.ms - time.time() * 1000 if before else 0
+            self.seen.guests[name] = GuestSeen(guest.needs, before, ahead)
+        budget = Ssh.to(self.town, self.ups.host).run("cat /etc/releve/power-budget.json").stdout
+        self.seen.budget = json.loads(budget)
+
+    def _guests(self) -> dict[str, Guest]:
+        return {
+            name: guest
+            for name, guest in self.town.guests.items()
+            if guest.target == self.ups.host and guest.witness
+        }
+
+    def _guests_there(self) -> set[str]:
+        """Return the guests that run on the UPS's host now; others cannot prove anything."""
+        listed = Ssh.to(self.town, self.ups.host).run("ls /run/qemu-server/", check=False).stdout
+        running = {file.removesuffix(".pid") for file in listed.split() if file.endswith(".pid")}
+        return {name for name, guest in self._guests().items() if str(guest.vmid) in running}
+
+    def _watch_it_go_down(self) -> None:
+        """Look until the output is off, or longer than the budget allows."""
+        limit = time.monotonic() + self.seen.budget["capacity"] + SPARE_SECONDS
+        while time.monotonic() < limit:
+            if self._events("output-off"):
+                self.tell(f"{self.ups_name}: output off")
+                return
+            try:
+                look = look_at(self.ups_name, str(self.host.address))
+            except NoAnswerError:
+                time.sleep(0.3)
+                continue
+            for word, what in (("OB", "on battery"), ("FSD", "shutdown begins")):
+                if word in look.status and word not in self.seen.words:
+                    self.seen.words[word] = now()
+                    self.tell(f"{self.ups_name}: {what}")
+            time.sleep(0.3)
+
+    def _events(self, kind: str) -> list[PowerEvent]:
+        return [event for event in self.mains.events() if event.kind == kind]
+
+    def _watch_it_come_back(self) -> None:
+        """Note when each part is back; give up after BACK_SECONDS."""
+        begun = time.monotonic()
+        parts: dict[str, Callable[[], bool]] = {
+            f"host {name}": self._answers(name) for name in (self.ups.host, *self.ups.clients)
+        }
+        parts["data"] = self._data_are_fresh
+        for client in self.ups.clients:
+            parts[f"login {client}"] = self._logged_in(client)
+        for name, guest in self.seen.guests.items():
+            if guest.before:
+                parts[f"guest {name}"] = self._guest_is_back(name)
+        with ThreadPoolExecutor(max_workers=len(parts)) as pool:
+            waits = {part: pool.submit(_wait_for, back) for part, back in parts.items()}
+        for part, wait in waits.items():
+            result = wait.result()
+            if result is None:
+                self.seen.missing.append(part)
+            else:
+                self.seen.back[part] = (result[0] - begun, result[1])
+                self.tell(f"{part} is back after {result[0] - begun:.0f} s")
+
+    def _answers(self, name: str) -> Callable[[], bool]:
+        def back() -> bool:
+            try:
+                return Ssh.to(self.town, name).run("true", timeout=10, check=False).returncode == 0
+            except CommandError:
+                return False
+
+        return back
+
+    def _data_are_fresh(self) -> bool:
+        try:
+            status = look_at(self.ups_name, str(self.host.address)).status
+        except NoAnswerError:
+            return False
+        return "OL" in status and "FSD" not in status
+
+    def _logged_in(self, client: str) -> Callable[[], bool]:
+        def back() -> bool:
+            try:
+                clients = look_at(self.ups_name, str(self.host.address)).clients
+            except NoAnswerError:
+                return False
+            return str(self.town.hosts[client].address) in clients
+
+        return back
+
+    def _guest_is_back(self, name: str) -> Callable[[], bool]:
+        guest, seen = self.town.guests[name], self.seen.guests[name]
+
+        def back() -> bool:
+            if seen.before is None:
+                return False
+            try:
+                status = ask(*_door(guest))
+                if status.boots <= seen.before.boots:
+                    return False
+                seen.kept = record(*_door(guest), seen.before.newest)
+                seen.last = last_before(guest, seen.before.newest, status.newest, self._cut_ms())
+            except WitnessError:
+                return False
+            seen.after = status
+            return True
+
+        return back
+
+    def _cut_ms(self) -> float:
+        """Return when the output went off, in Unix milliseconds (now, when it never did)."""
+        for event in self._events("output-off"):
+            return event.unix * 1000
+        return time.time() * 1000
+
+
+def _wait_for(back: Callable[[], bool]) -> tuple[float, str] | None:
+    """Return when it was back, by the steady clock and in UTC; None after BACK_SECONDS."""
+    limit = time.monotonic() + BACK_SECONDS
+    while time.monotonic() < limit:
+        if back():
+            return time.monotonic(), now()
+        time.sleep(0.3)
+    return None
+
+
+def last_before(guest: Guest, low: int, high: int, moment: float) -> Record | None:
+    """Return the guest's newest record of before `moment` (Unix, ms), between two numbers.
+
+    Records are in the order of time, so halving finds it in a dozen questions.
+    """
+    found: Record | None = None
+    while low <= high:
+        middle = (low + high) // 2
+        one = record(*_door(guest), middle)
+        if one is None or one.ms >= moment:
+            high = middle - 1
+        else:
+            found, low = one, middle + 1
+    return found
+
+
+def _door(guest: Guest) -> tuple[str, int]:
+    """Return where a guest's witness is asked."""
+    address = next((str(nic.address) for nic in guest.nics if nic.address), None)
+    if address is None or guest.witness is None:
+        message = f"guest {guest.vmid} has no witness with an address"
+        raise InputError(message)
+    return address, guest.witness.port
