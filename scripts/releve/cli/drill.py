@@ -38,5 +38,5 @@ class Drills(click.Group):
 def command() -> None:
     """Try a promise and keep the evidence in build/evidence.
 
-    Example: releve drill power --lab build/lab
+    Example: releve drill power --lab
     """

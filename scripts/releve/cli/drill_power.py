@@ -16,14 +16,20 @@ EVIDENCE = Path("build/evidence")
 
 @click.command()
 @inventory_option
-@click.option("--lab", type=click.Path(path_type=Path), help="State folder of the lab: build/lab.")
+@click.option(
+    "--lab",
+    type=click.Path(path_type=Path),
+    is_flag=False,
+    flag_value=Path("build/lab"),
+    help="In the lab whose state folder this is (alone: build/lab).",
+)
 @click.option("--ups", "ups_name", help="Which UPS; needed when the town has several.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_context
 def command(ctx: click.Context, lab: Path | None, ups_name: str | None, as_json: bool) -> None:
     """Cut the mains of a UPS; judge how everybody stops and comes back.
 
-    Example: releve drill power --lab build/lab
+    Example: releve drill power --lab
     """
     town = town_of(ctx)
     name = ups_name or (next(iter(town.ups)) if len(town.ups) == 1 else "")
@@ -31,7 +37,7 @@ def command(ctx: click.Context, lab: Path | None, ups_name: str | None, as_json:
         message = f"{town.file.name}: ups: name one with --ups: {', '.join(town.ups) or 'none'}"
         raise InputError(message)
     if lab is None:
-        message = "drill power cuts the mains, and can do so only in the lab: add --lab build/lab"
+        message = "drill power cuts the mains, and can do so only in the lab: add --lab"
         raise RefusedError(message)
 
     def tell(line: str) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from releve.drills.mains import Mains, PowerEvent
     from releve.town.model import Guest, Host, Town, Ups
 
+EVENT_FILE = "/var/lib/releve-rewake/event"  # as role nut_primary has it
 DARK_SECONDS = 3.0  # between the output going off and the mains coming back
 BACK_SECONDS = 150.0  # within which everybody has to be back, from the return of the mains
 SPARE_SECONDS = 60.0  # beyond the budget, before the drill stops waiting for the output to go off
@@ -142,6 +143,7 @@ class PowerDrill:
             f"host {name}": self._answers(name) for name in (self.ups.host, *self.ups.clients)
         }
         parts["data"] = self._data_are_fresh
+        parts["event"] = self._event_is_closed
         for client in self.ups.clients:
             parts[f"login {client}"] = self._logged_in(client)
         for name, guest in self.seen.guests.items():
@@ -172,6 +174,14 @@ class PowerDrill:
         except NoAnswerError:
             return False
         return "OL" in status and "FSD" not in status
+
+    def _event_is_closed(self) -> bool:
+        """Tell whether rewake has ended the power event: everybody in, for a while."""
+        try:
+            looked = Ssh.to(self.town, self.ups.host).run(f"test ! -e {EVENT_FILE}", check=False)
+        except CommandError:
+            return False
+        return looked.returncode == 0
 
     def _logged_in(self, client: str) -> Callable[[], bool]:
         def back() -> bool:

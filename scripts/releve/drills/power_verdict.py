@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from releve.witness import Record, Status
 
 STOP = 3  # kind of a record that a guest writes at an orderly stop
+BACK_WORDS = {
+    "host": "is back",
+    "guest": "works again",
+    "login": "is logged in",
+    "data": "on line, data are fresh",
+    "event": "power event is closed",
+}
 SEEN_LIMIT = 15.0  # seconds within which "on battery" has to be known at the UPS's host
 BACK_LIMIT = 120.0  # seconds from the return of the mains until everybody is back
 
@@ -199,7 +206,8 @@ def _tell_the_story(seen: PowerSeen, evidence: Evidence) -> None:
             what = "stops" if guest.last.kind == STOP else "last sign of life, no stop"
             evidence.event(name, what, _iso(guest.last_at))
     for part, (_seconds, at) in seen.back.items():
-        evidence.event(part.split()[-1], {"data": "data are fresh"}.get(part, "is back"), at)
+        kind, _, name = part.partition(" ")
+        evidence.event(name or seen.ups, BACK_WORDS[kind], at)
 
 
 def _dotted(part: str) -> str:

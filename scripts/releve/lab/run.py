@@ -45,6 +45,11 @@ STAGES = (
         "playbooks/provision.yml",
     ),
     Stage("migrate", ("releve", "migrate", "run", "--all"), "scripts/releve/cli/migrate.py"),
+    Stage(
+        "protect",
+        ("ansible-playbook", "-i", "inventory/lab/town.yml", "playbooks/power.yml"),
+        "playbooks/power.yml",
+    ),
     Stage("power", ("releve", "drill", "power", "--lab"), "scripts/releve/drills/power.py"),
     Stage("copy", ("releve", "copy", "run", "--all"), "scripts/releve/cli/copy.py"),
     Stage("restore", ("releve", "drill", "restore", "--lab"), "scripts/releve/drills/restore.py"),
