@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from releve.town.inputs import role_inputs
@@ -36,10 +37,19 @@ def inventory_of(town: Town) -> dict[str, dict[str, Variables]]:
 
 def _reach(town: Town, host: Host) -> Variables:
     """Return how Ansible logs in to a host."""
-    variables: Variables = {"ansible_host": str(host.address), "ansible_user": town.ssh.user}
+    variables: Variables = {
+        "ansible_host": str(host.address),
+        "ansible_user": town.ssh.user,
+        # Kept connections are found again by address alone: two labs on one machine have the same.
+        "ansible_control_path_dir": f"~/.ansible/cp/{_short_hash(str(town.file))}",
+    }
     if town.ssh.identity_file:
         variables["ansible_ssh_private_key_file"] = str(town.path(town.ssh.identity_file))
     if town.ssh.known_hosts_file:
         known = town.path(town.ssh.known_hosts_file)
         variables["ansible_ssh_common_args"] = f"-o UserKnownHostsFile={known} -o BatchMode=yes"
     return variables
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
