@@ -60,11 +60,11 @@ class PowerDrill:
     def run(self, folder: Path) -> Evidence:
         """Cut, watch, give back, judge; write the evidence.
 
-        Raises LaterError before the cut when the site is not whole, CheckError after it when
-        something was not as promised.
+        Raises LaterError or CheckError before the cut when the site is not whole, CheckError
+        after it when something was not as promised.
         """
         with Evidence("power", folder) as evidence:
-            self._look_before()
+            self._look_before(evidence)
             self.mains.switch(on=False)
             try:
                 self._watch_it_go_down()
@@ -80,7 +80,7 @@ class PowerDrill:
             raise CheckError(message)
         return evidence
 
-    def _look_before(self) -> None:
+    def _look_before(self, evidence: Evidence) -> None:
         """See that the site is whole; a drill on a broken one would prove nothing."""
         try:
             look = look_at(self.ups_name, str(self.host.address))
@@ -91,12 +91,13 @@ class PowerDrill:
             message = f"{self.ups_name} says {' '.join(sorted(look.status))}, not OL: wait for it"
             raise LaterError(message)
         for client in self.ups.clients:
-            if str(self.town.hosts[client].address) not in look.clients:
+            there = str(self.town.hosts[client].address) in look.clients
+            if not evidence.check(f"{client}.logged-in-before", there):
                 message = f"{client} is not logged in at {self.ups_name}: run playbooks/power.yml"
-                raise LaterError(message)
-        there = self._guests_there()
+                raise CheckError(message)
+        running = self._guests_there()
         for name, guest in self._guests().items():
-            before = ask(*_door(guest)) if name in there else None
+            before = ask(*_door(guest)) if name in running else None
             ahead = before.ms - time.time() * 1000 if before else 0
             self.seen.guests[name] = GuestSeen(guest.needs, before, ahead)
         budget = Ssh.to(self.town, self.ups.host).run("cat /etc/releve/power-budget.json").stdout
