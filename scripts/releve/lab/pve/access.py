@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import re
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from .api import Call, Endpoint, need
 from .formats import split_list
 from .parameters import flag, number, text
-from .place import read_json, write_json
 from .privileges import BUILT_IN
 from .refusal import Refusal, bad, denied, fault
 from .rights import ROOT, load, save
+from .secretfile import save_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .place import Place
 
 REALMS = {"pam", "pve"}
 ROLE = text("pve-roleid", required=True)
 USER = text("pve-userid", required=True, max_length=64)
-TOKEN = text(required=True, pattern=r"[A-Za-z][A-Za-z0-9.\-_]+")
 USER_FIELDS = {
     "comment": text(max_length=2048),
     "email": text("email-opt", max_length=254),
@@ -32,7 +30,7 @@ USER_FIELDS = {
     "firstname": text(max_length=1024),
     "lastname": text(max_length=1024),
 }
-TOKEN_FIELDS = {"comment": text(), "expire": number(0), "privsep": flag()}
+TOP_PATHS = ("/access", "/nodes", "/pool", "/sdn", "/storage", "/vms")
 KINDS_OF_PATH = (
     (r"/", "Permissions.Modify"),
     (r"/access(/(groups|realm)(/.+)?)?", "Permissions.Modify"),
@@ -57,19 +55,6 @@ def changed(place: Place, failure: str = "") -> Iterator[dict[str, Any]]:
                 raise fault(f"{failure}: {refusal.message}") from refusal
             raise
         save(place, content)
-
-
-def token_secrets(place: Place) -> dict[str, str]:
-    """Return token -> secret."""
-    return {key: str(value) for key, value in read_json(place.secrets / "token.json", {}).items()}
-
-
-def _save_secret(place: Place, token: str, secret: str | None) -> None:
-    content = token_secrets(place)
-    content.pop(token, None)
-    if secret is not None:
-        content[token] = secret
-    write_json(place.secrets / "token.json", content, 0o600)
 
 
 def list_roles(call: Call) -> list[dict[str, Any]]:
@@ -127,6 +112,15 @@ def delete_role(call: Call) -> None:
         content["acl"] = [entry for entry in content["acl"] if entry["roleid"] != name]
 
 
+def tokens_listed(content: dict[str, Any], user: str) -> list[dict[str, Any]]:
+    """Return a user's tokens without their secrets."""
+    return [
+        {"tokenid": full.partition("!")[2], **info}
+        for full, info in content["tokens"].items()
+        if full.startswith(f"{user}!")
+    ]
+
+
 def list_users(call: Call) -> list[dict[str, Any]]:
     """Return the users that the caller may see."""
     content, rights = load(call.double.place), call.rights
@@ -139,13 +133,14 @@ def list_users(call: Call) -> list[dict[str, Any]]:
         row = {"userid": name, **user}
         row |= {"realm-type": realm} if realm in REALMS else {}
         if call.values.get("full"):
-            row |= {"groups": "", "tokens": _tokens_listed(content, name) or None}
+            row |= {"groups": "", "tokens": tokens_listed(content, name) or None}
         if user["enable"] or not call.values.get("enabled"):
             rows.append(row)
     return rows
 
 
-def _user(content: dict[str, Any], name: str) -> dict[str, Any]:
+def user_of(content: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return one user's fields or refuse in PVE's words."""
     if name not in content["users"]:
         raise fault(f"no such user ('{name}')")
     user: dict[str, Any] = content["users"][name]
@@ -160,7 +155,7 @@ def get_user(call: Call) -> dict[str, Any]:
         for full, info in content["tokens"].items()
         if full.startswith(f"{name}!")
     }
-    return {**_user(content, name), "groups": [], "tokens": tokens or None}
+    return {**user_of(content, name), "groups": [], "tokens": tokens or None}
 
 
 def create_user(call: Call) -> None:
@@ -177,7 +172,7 @@ def create_user(call: Call) -> None:
 def update_user(call: Call) -> None:
     """Change a user; an empty string removes a field."""
     with changed(call.double.place, "update user failed") as content:
-        user = _user(content, call.values["userid"])
+        user = user_of(content, call.values["userid"])
         for key in USER_FIELDS.keys() & call.values.keys():
             user[key] = call.values[key]
             if user[key] == "":
@@ -193,84 +188,9 @@ def delete_user(call: Call) -> None:
         gone = [full for full in content["tokens"] if full.startswith(f"{name}!")]
         for full in gone:
             del content["tokens"][full]
-            _save_secret(call.double.place, full, None)
+            save_secret(call.double.place, full, None)
         ended = {name, *gone}
         content["acl"] = [entry for entry in content["acl"] if entry["ugid"] not in ended]
-
-
-def _tokens_listed(content: dict[str, Any], user: str) -> list[dict[str, Any]]:
-    return [
-        {"tokenid": full.partition("!")[2], **info}
-        for full, info in content["tokens"].items()
-        if full.startswith(f"{user}!")
-    ]
-
-
-def list_tokens(call: Call) -> list[dict[str, Any]]:
-    """Return the tokens of a user."""
-    content = load(call.double.place)
-    _user(content, call.values["userid"])
-    return _tokens_listed(content, call.values["userid"])
-
-
-def _token(content: dict[str, Any], call: Call) -> tuple[str, dict[str, Any]]:
-    name, token = call.values["userid"], call.values["tokenid"]
-    full = f"{name}!{token}"
-    if full not in content["tokens"]:
-        raise fault(f"no such token '{token}' for user '{name}'")
-    return full, content["tokens"][full]
-
-
-def get_token(call: Call) -> dict[str, Any]:
-    """Return one token, without its secret."""
-    return dict(_token(load(call.double.place), call)[1])
-
-
-def create_token(call: Call) -> dict[str, Any]:
-    """Make a token; the only answer that ever holds its secret."""
-    name, token = call.values["userid"], call.values["tokenid"]
-    full, secret = f"{name}!{token}", str(uuid.uuid4())
-    info = {key: value for key, value in call.values.items() if key in TOKEN_FIELDS}
-    with changed(call.double.place) as content:
-        _user(content, name)
-        if full in content["tokens"]:
-            raise bad({"tokenid": "Token already exists."})
-        content["tokens"][full] = {"privsep": 1, "expire": 0} | info
-        _save_secret(call.double.place, full, secret)
-    # PVE gives back what was sent, as it was sent: text, also where the value is a number.
-    said = {key: str(value) for key, value in info.items()}
-    return {"full-tokenid": full, "value": secret, "info": {"privsep": 1} | said}
-
-
-def update_token(call: Call) -> dict[str, Any]:
-    """Change a token; a key that is set and deleted at once is deleted."""
-    removed = split_list(call.values.get("delete", ""))
-    for key in removed:
-        if key not in TOKEN_FIELDS:
-            wrong = f"400 Parameter verification failed.\ndelete: unknown option '{key}'"
-            raise fault(f"updating token info failed: {wrong}")
-    with changed(call.double.place) as content:
-        full, info = _token(content, call)
-        info.update({key: call.values[key] for key in TOKEN_FIELDS.keys() & call.values.keys()})
-        info.update({key: 0 for key in removed if key == "expire"})
-        for key in [key for key in info if info[key] == "" or (key in removed and key != "expire")]:
-            del info[key]
-        answer = dict(info)
-        if "privsep" in call.values:
-            answer["privsep"] = str(answer.get("privsep", 1))
-        if call.values.get("regenerate"):
-            answer |= {"full-tokenid": full, "value": str(uuid.uuid4())}
-            _save_secret(call.double.place, full, answer["value"])
-    return answer
-
-
-def delete_token(call: Call) -> None:
-    """Remove a token and its entries."""
-    with changed(call.double.place) as content:
-        full, _info = _token(content, call)
-        del content["tokens"][full]
-        _save_secret(call.double.place, full, None)
-        content["acl"] = [entry for entry in content["acl"] if entry["ugid"] != full]
 
 
 def list_acl(call: Call) -> list[dict[str, Any]]:
@@ -282,6 +202,15 @@ def list_acl(call: Call) -> list[dict[str, Any]]:
         if rights.has("/access", "Sys.Audit", "Permissions.Modify")
         or rights.has(entry["path"], "Permissions.Modify")
     ]
+
+
+def permissions(call: Call) -> dict[str, dict[str, int]]:
+    """Return the caller's privileges on one path, or on all that have entries."""
+    asked = call.values.get("path")
+    entries = [entry["path"] for entry in load(call.double.place)["acl"]]
+    paths = [_clean(asked)] if asked else ["/", *TOP_PATHS, *entries]
+    held = {path: dict.fromkeys(call.rights.on(path), 1) for path in paths}
+    return {path: privileges for path, privileges in held.items() if privileges}
 
 
 def _clean(path: str) -> str:
@@ -337,7 +266,9 @@ def _check_user_creation(call: Call) -> None:
     call.rights.need("/access/groups", "User.Modify")
 
 
-def _check_user(*privileges: str, mine: bool = False) -> Any:  # noqa: ANN401  # a check of a call
+def check_user(*privileges: str, mine: bool = False) -> Callable[[Call], None]:
+    """Return a check for a right on users, which (with `mine`) nobody needs on himself."""
+
     def check(call: Call) -> None:
         if mine and call.said("userid") == call.caller:
             return
@@ -348,8 +279,7 @@ def _check_user(*privileges: str, mine: bool = False) -> Any:  # noqa: ANN401  #
 
 
 _modify = need("/access", "Sys.Modify")
-_own = _check_user("User.Modify", mine=True)
-_USER, _TOKEN = {"userid": USER}, {"userid": USER, "tokenid": TOKEN}
+_USER = {"userid": USER}
 _PRIVS = {"privs": text("pve-priv-list")}
 _ONE = "/access/users/{userid}"
 ENDPOINTS = (
@@ -366,21 +296,11 @@ ENDPOINTS = (
     Endpoint("DELETE", "/access/roles/{roleid}", {"roleid": ROLE}, delete_role, _modify),
     Endpoint("GET", "/access/users", {"enabled": flag(), "full": flag()}, list_users),
     Endpoint("POST", "/access/users", _USER | USER_FIELDS, create_user, _check_user_creation),
-    Endpoint("GET", _ONE, _USER, get_user, _check_user("User.Modify", "Sys.Audit", mine=True)),
-    Endpoint("PUT", _ONE, _USER | USER_FIELDS, update_user, _check_user("User.Modify")),
+    Endpoint("GET", _ONE, _USER, get_user, check_user("User.Modify", "Sys.Audit", mine=True)),
+    Endpoint("PUT", _ONE, _USER | USER_FIELDS, update_user, check_user("User.Modify")),
     Endpoint("DELETE", _ONE, _USER, delete_user, _check_user_creation),
-    Endpoint("GET", f"{_ONE}/token", _USER, list_tokens, _own),
-    Endpoint("GET", f"{_ONE}/token/{{tokenid}}", _TOKEN, get_token, _own),
-    Endpoint("POST", f"{_ONE}/token/{{tokenid}}", _TOKEN | TOKEN_FIELDS, create_token, _own),
-    Endpoint(
-        "PUT",
-        f"{_ONE}/token/{{tokenid}}",
-        _TOKEN | TOKEN_FIELDS | {"delete": text("pve-configid-list"), "regenerate": flag()},
-        update_token,
-        _own,
-    ),
-    Endpoint("DELETE", f"{_ONE}/token/{{tokenid}}", _TOKEN, delete_token, _own),
     Endpoint("GET", "/access/acl", {}, list_acl),
+    Endpoint("GET", "/access/permissions", {"path": text()}, permissions),
     Endpoint(
         "PUT",
         "/access/acl",

@@ -10,9 +10,9 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from .access import token_secrets
 from .refusal import Refusal
 from .rights import ROOT, load
+from .secretfile import token_secrets
 
 if TYPE_CHECKING:
     from email.message import Message

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from . import access, guests, pools, storage
+from . import access, guests, pools, storage, tokencalls
 from .api import Answer, Call, Double, Endpoint
 from .identity import Identity
 from .parameters import text, verify
@@ -32,7 +32,8 @@ LOGIN = {
     "realm": text(max_length=32),
 }
 ENDPOINTS: tuple[Endpoint, ...] = (
-    *access.ENDPOINTS, *storage.ENDPOINTS, *pools.ENDPOINTS, *guests.ENDPOINTS,
+    *access.ENDPOINTS,
+    *tokencalls.ENDPOINTS, *storage.ENDPOINTS, *pools.ENDPOINTS, *guests.ENDPOINTS,
 )  # fmt: skip
 logger = logging.getLogger(__name__)
 
