@@ -8,6 +8,7 @@ import click
 
 # drill -> one line of help; its module `drill_NAME` offers `command`.
 DRILLS = {
+    "provision": "Set the hosts up twice; a change made by hand is found and undone.",
     "power": "Cut the mains; everybody stops in order and comes back.",
     "restore": "Destroy a guest and bring it back from the vault.",
 }

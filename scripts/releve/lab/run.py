@@ -41,8 +41,8 @@ STAGES = (
     Stage("survey", ("releve", "survey", "old"), "scripts/releve/cli/survey.py"),
     Stage(
         "provision",
-        ("ansible-playbook", "-i", "inventory/lab/town.yml", "playbooks/provision.yml"),
-        "playbooks/provision.yml",
+        ("releve", "drill", "provision"),
+        "scripts/releve/cli/drill_provision.py",
     ),
     Stage("migrate", ("releve", "migrate", "run", "--all"), "scripts/releve/cli/migrate.py"),
     Stage(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from releve.pve.client import Pve
 from releve.pve.tokens import MIGRATE
+from releve.town.order import start_order
 
 if TYPE_CHECKING:
     from releve.town import Town
@@ -58,7 +59,8 @@ class Guests:
     def allocate(self, storage: str, vmid: int, size: int) -> Volume:
         """Make an empty raw volume of at least `size` bytes (whole KiB) and return it.
 
-        The guest need not exist yet; the volume gets the first free name.
+        The volume gets the first free name. Make the guest first: a token whose rights hang on
+        its pool may not see where the volume of an unknown guest is.
         """
         at = f"/nodes/{self.node}/storage/{storage}/content"
         taken = {str(row["volid"]) for row in self.pve.get(at, vmid=vmid)}
@@ -178,11 +180,7 @@ def startup_of(town: Town, name: str) -> str:
 
     A guest starts after those that it needs, and so stops before them.
     """
-    return f"order={_depth(town, name) + 1},down={town.guests[name].stop_seconds}"
-
-
-def _depth(town: Town, name: str) -> int:
-    return max((_depth(town, need) + 1 for need in town.guests[name].needs), default=0)
+    return f"order={start_order(town)[name]},down={town.guests[name].stop_seconds}"
 
 
 def _with_link(nic: str, *, up: bool) -> str:

@@ -1,4 +1,4 @@
-"""Inputs of roles base: what every managed host gets, from the town file."""
+"""Inputs of role base: what every managed host gets, from the town file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from releve.town.model import Town
 
+# The mover's worker runs on nodes, under the system's Python.
+MOVER_PACKAGES = ["python3-libnbd"]
+
 
 def inputs(town: Town) -> dict[str, dict[str, Any]]:
     """Return host -> role variables."""
-    return {}
+    return {
+        name: {
+            "base_hostname": name,
+            "base_timezone": town.town.timezone,
+            **({"base_packages_more": MOVER_PACKAGES} if host.kind == "node" else {}),
+        }
+        for name, host in town.hosts_of("node", "bay").items()
+    }
