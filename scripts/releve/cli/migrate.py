@@ -61,11 +61,18 @@ def plan(ctx: click.Context, guests: Sequence[str], as_json: bool) -> int:
 
 @command.command()
 @inventory_option
+@click.option("--all", "every", is_flag=True, help="Move every guest of the town.")
 @click.option("--bandwidth", type=float, default=0, help="MiB/s of the seed at most; 0: all.")
 @guests_argument
 @click.pass_context
-def run(ctx: click.Context, guests: Sequence[str], bandwidth: float) -> None:
-    """Move guests, or all; an interrupted move goes on where it was."""
+def run(ctx: click.Context, guests: Sequence[str], every: bool, bandwidth: float) -> None:
+    """Move guests; an interrupted move goes on where it was.
+
+    Example: releve migrate run compta dossiers
+    """
+    if bool(guests) == every:
+        message = "name the guests to move, or say --all"
+        raise click.UsageError(message)
     evidence = run_guests(town_of(ctx), guests, say, bandwidth)
     click.echo(f"{evidence.path}: {len(evidence.checks)} checks passed")
 

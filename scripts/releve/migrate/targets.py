@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from releve.migrate.plain import PlainQemuTarget
+from releve.migrate.pve import PveTarget
+from releve.pve.tokens import MIGRATE, token_file
 
 if TYPE_CHECKING:
     from releve.migrate.target import Target
@@ -14,4 +16,6 @@ if TYPE_CHECKING:
 
 def target_of(town: Town, name: str, node: Ssh) -> Target:
     """Return the target of one guest of the town."""
+    if token_file(town.folder, town.guests[name].target, MIGRATE).exists():
+        return PveTarget.of(town, name)
     return PlainQemuTarget(town, name, node)

@@ -1,0 +1,125 @@
+"""A target on Proxmox VE, made by an API token with the least rights for it.
+
+The run's id stands in the guest's description, so nothing of others is ever taken for ours. Until
+the copy is proved the guest has no disk and its cables are out: a half-copied volume cannot start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from releve.migrate.errors import ForeignError
+from releve.pve.guests import Guests, Volume, settings_of, slots_of
+
+if TYPE_CHECKING:
+    from releve.town import Town
+
+MARK = "releve migrate, run "
+
+
+@dataclass(frozen=True, slots=True)
+class PveTarget:
+    """One guest of the town on its Proxmox VE node."""
+
+    town: Town
+    name: str
+    guests: Guests
+
+    @classmethod
+    def of(cls, town: Town, name: str) -> PveTarget:
+        """Return the target; raises InputError when there is no token for its node."""
+        return cls(town, name, Guests.of(town, town.guests[name].target))
+
+    @property
+    def _vmid(self) -> int:
+        return self.town.guests[self.name].vmid
+
+    def prepare(self, run: str, sizes: dict[str, int], cleared: set[str]) -> dict[str, str]:
+        """Make the guest without disks and its volumes, or find what this run made of them."""
+        owner = self._owner()
+        if owner in cleared:
+            self.guests.delete(self._vmid)
+            owner = None
+        if owner is None:
+            self._refuse_volumes()
+            settings = settings_of(self.town, self.name)
+            self.guests.create(self._vmid, {**settings, "description": f"{MARK}{run}"})
+        elif owner != run:
+            message = (
+                f"{self.guests.node}: guest {self._vmid} is not of this run ({owner or 'no mark'});"
+                " give the guest another vmid, or remove that one by hand"
+            )
+            raise ForeignError(message)
+        volumes = self._volumes()
+        storage = self.town.guests[self.name].storage
+        for size in list(sizes.values())[len(volumes) :]:
+            volumes.append(self.guests.allocate(storage, self._vmid, size))
+        return {disk: str(volume.path) for disk, volume in zip(sizes, volumes, strict=True)}
+
+    def start(self) -> None:
+        """Attach the disks, plug the cables, let it start with the node, and start it."""
+        if self.running():
+            return
+        guest = self.town.guests[self.name]
+        volumes = self._volumes()
+        self.guests.attach(self._vmid, dict(zip(slots_of(guest), volumes, strict=True)))
+        self.guests.set_links(self._vmid, up=True)
+        self.guests.configure(self._vmid, onboot=guest.autostart)
+        self.guests.start(self._vmid)
+
+    def stop(self, seconds: int) -> None:
+        """Stop it, pull its cables, and keep it from starting with the node."""
+        self.guests.configure(self._vmid, onboot=False)
+        self.guests.shutdown(self._vmid, seconds, force=True)
+        self.guests.set_links(self._vmid, up=False)
+
+    def delete(self, run: str) -> None:
+        """Remove the guest of this run with its volumes."""
+        if self._owner() == run:
+            self.guests.delete(self._vmid)
+
+    def running(self) -> bool:
+        """Ask PVE."""
+        return self.guests.exists(self._vmid) and self.guests.state(self._vmid).running
+
+    def macs(self) -> tuple[str, ...]:
+        """Read the guest's cards, in order."""
+        config = self.guests.config(self._vmid)
+        cards = [
+            str(config[key]) for key in (f"net{number}" for number in range(32)) if key in config
+        ]
+        return tuple(card.split(",")[0].partition("=")[2].lower() for card in cards)
+
+    def _owner(self) -> str | None:
+        """Return the run in the guest's description, "" without one, None without the guest."""
+        if not self.guests.exists(self._vmid):
+            return None
+        text = str(self.guests.config(self._vmid).get("description", "")).strip()
+        return text.removeprefix(MARK) if text.startswith(MARK) else ""
+
+    def _listed(self) -> list[str]:
+        storage = self.town.guests[self.name].storage
+        at = f"/nodes/{self.guests.node}/storage/{storage}/content"
+        rows = self.guests.pve.get(at, vmid=self._vmid, content="images")
+        return sorted((str(row["volid"]) for row in rows), key=_number)
+
+    def _refuse_volumes(self) -> None:
+        if listed := self._listed():
+            message = (
+                f"{self.guests.node}: {listed[0]} is there already, and no guest {self._vmid};"
+                " it is not overwritten. Remove it, or give the guest another vmid"
+            )
+            raise ForeignError(message)
+
+    def _volumes(self) -> list[Volume]:
+        """Return the guest's volumes in the order they were made, without its EFI variables."""
+        efi = str(self.guests.config(self._vmid).get("efidisk0", "")).split(",")[0]
+        storage = self.town.guests[self.name].storage
+        return [self.guests.volume(storage, volid) for volid in self._listed() if volid != efi]
+
+
+def _number(volid: str) -> tuple[int, str]:
+    """Sort disk-10 after disk-9."""
+    digits = volid.rpartition("-")[2].partition(".")[0]
+    return (int(digits) if digits.isdigit() else 0, volid)
