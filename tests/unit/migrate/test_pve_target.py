@@ -1,0 +1,166 @@
+"""A volume that is half-copied cannot start, and what others made on the node is left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from releve.migrate.errors import ForeignError
+from releve.migrate.pve import PveTarget
+from releve.pve.guests import Guests, State, Volume
+from releve.town import load_town
+
+LAB = Path(__file__).parents[3] / "inventory" / "lab"
+SIZES = {"vda": 192 << 20, "vdb": 1 << 30}
+
+
+class Node(Guests):
+    """A node kept in memory: guests, volumes, and whether a guest runs."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        super().__init__(cast("Any", self), "pve1")
+        self.configs: dict[int, dict[str, object]] = {}
+        self.volumes: dict[str, int] = {}
+        self.on: set[int] = set()
+        self.calls: list[str] = []
+
+    def get(self, _path: str, *, vmid: int, content: str) -> list[dict[str, str]]:
+        """List the volumes of a guest, in no useful order."""
+        assert content == "images"
+        return [{"volid": name} for name in reversed(self.volumes) if f":{vmid}/" in name]
+
+    def exists(self, vmid: int) -> bool:
+        return vmid in self.configs
+
+    def create(self, vmid: int, settings: dict[str, object]) -> None:
+        self.configs[vmid] = dict(settings)
+        if "efidisk0" in settings:
+            made = self.allocate("vmdata", vmid, 528 << 10)
+            self.configs[vmid]["efidisk0"] = f"{made.id},efitype=4m"
+
+    def config(self, vmid: int) -> dict[str, object]:
+        return self.configs[vmid]
+
+    def configure(self, vmid: int, **settings: object) -> None:
+        self.configs[vmid].update(settings)
+
+    def allocate(self, storage: str, vmid: int, size: int) -> Volume:
+        number = sum(f":{vmid}/" in name for name in self.volumes)
+        name = f"{storage}:{vmid}/vm-{vmid}-disk-{number}.raw"
+        self.volumes[name] = size
+        return self.volume(storage, name)
+
+    def volume(self, _storage: str, volume_id: str) -> Volume:
+        path = Path("/srv/vmdata/images") / volume_id.partition(":")[2]
+        return Volume(volume_id, path, self.volumes[volume_id])
+
+    def set_links(self, vmid: int, *, up: bool) -> None:
+        self.calls.append(f"links {'up' if up else 'down'}")
+
+    def start(self, vmid: int) -> None:
+        self.calls.append("start")
+        self.on.add(vmid)
+
+    def shutdown(self, vmid: int, seconds: int, *, force: bool = False) -> None:
+        assert force
+        self.calls.append("shutdown")
+        self.on.discard(vmid)
+
+    def delete(self, vmid: int) -> None:
+        del self.configs[vmid]
+        self.volumes = {n: size for n, size in self.volumes.items() if f":{vmid}/" not in n}
+
+    def state(self, vmid: int) -> State:
+        return State(vmid in self.on, "", None)
+
+
+def target(node: Node, name: str = "compta") -> PveTarget:
+    town = load_town(LAB)
+    two = town.guests[name].disks[0].model_copy(update={"name": "vdb"})
+    guest = town.guests[name].model_copy(update={"disks": (*town.guests[name].disks, two)})
+    guests = {**town.guests, name: guest}
+    return PveTarget(town.model_copy(update={"guests": guests}), name, node)
+
+
+def test_no_disk_is_attached_before_the_start() -> None:
+    node = Node()
+
+    paths = target(node).prepare("r1", SIZES, set())
+
+    assert paths == {
+        "vda": "/srv/vmdata/images/101/vm-101-disk-0.raw",
+        "vdb": "/srv/vmdata/images/101/vm-101-disk-1.raw",
+    }
+    assert not [key for key in node.configs[101] if key.startswith("virtio")]
+    target(node).start()
+    assert node.configs[101]["virtio0"] == "vmdata:101/vm-101-disk-0.raw"
+    assert node.configs[101]["virtio1"] == "vmdata:101/vm-101-disk-1.raw"
+    assert node.configs[101]["onboot"] is True
+    assert node.calls == ["links up", "start"]
+
+
+def test_a_run_that_was_cut_finds_its_volumes_again() -> None:
+    node = Node()
+    first = target(node, "dossiers").prepare("r1", SIZES, set())
+    last = list(node.volumes)[-1]
+    del node.volumes[last]  # as if it had been killed between two volumes
+
+    again = target(node, "dossiers").prepare("r1", SIZES, set())
+
+    assert again == first
+    assert "disk-0" not in "".join(again.values()), "the EFI variables were taken for a disk"
+    assert len(node.volumes) == 3
+
+
+@pytest.mark.parametrize("description", ["", "made by hand", "releve migrate, run r0"])
+def test_a_guest_of_others_is_left_alone(description: str) -> None:
+    node = Node()
+    node.create(101, {"description": description})
+    node.allocate("vmdata", 101, 5)
+
+    with pytest.raises(ForeignError, match="guest 101 is not of this run"):
+        target(node).prepare("r1", SIZES, set())
+    target(node).delete("r1")
+
+    assert 101 in node.configs
+    assert len(node.volumes) == 1
+
+
+def test_a_volume_without_a_guest_is_never_overwritten() -> None:
+    node = Node()
+    node.allocate("vmdata", 101, 5)
+
+    with pytest.raises(ForeignError, match=r"vm-101-disk-0\.raw is there already"):
+        target(node).prepare("r1", SIZES, set())
+
+
+def test_what_a_rolled_back_run_left_is_replaced() -> None:
+    node = Node()
+    target(node).prepare("r0", SIZES, set())
+
+    target(node).prepare("r1", SIZES, {"r0"})
+
+    assert node.configs[101]["description"] == "releve migrate, run r1"
+    assert len(node.volumes) == 2
+
+
+def test_a_stopped_target_cannot_come_back_by_itself() -> None:
+    node = Node()
+    target(node).prepare("r1", SIZES, set())
+    target(node).start()
+    node.calls.clear()
+
+    target(node).stop(15)
+
+    assert node.calls == ["shutdown", "links down"]
+    assert node.configs[101]["onboot"] is False
+
+
+def test_the_addresses_are_those_of_the_town_file() -> None:
+    node = Node()
+    target(node).prepare("r1", SIZES, set())
+
+    assert target(node).macs() == ("52:54:00:91:00:01",)
