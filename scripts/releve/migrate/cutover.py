@@ -6,11 +6,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from releve.blocks.errors import MonitorError
+from releve.command import CommandError
 from releve.migrate import faults
 from releve.migrate.errors import MigrateError, PowerButtonError, WorkerError
 from releve.migrate.fence import Fence
+from releve.migrate.firmware import carry
 from releve.migrate.hold import Hold
 from releve.migrate.listener import Listener
+from releve.pve.client import PveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +50,7 @@ class Cutover:
             self.record.check("power-off", passed=False, note="guest-ignores-power-button")
             self.record.note("cutover-aborted", why="guest-ignores-power-button")
             raise
-        except (MigrateError, MonitorError) as error:
+        except (CommandError, MigrateError, MonitorError, PveError) as error:
             self.record.note("source-returned", why=str(error))
             raise MigrateError(f"{error}; {self.guest.name} goes on at its source") from error
         self.record.note("verified")
@@ -62,6 +65,7 @@ class Cutover:
             try:
                 faults.die_after_power_off()
                 self._last_delta(qmp)
+                self._carry_firmware()
                 faults.flip_target_byte(self.migration.node, self.migration.paths().values())
                 self._prove(qmp)
             finally:
@@ -91,6 +95,15 @@ class Cutover:
     def _last_delta(self, qmp: Qmp) -> None:
         moved = self.migration.round(self.guest, self.migration.tracking(self.guest, qmp))
         self.record.note("last-delta", read=moved)
+
+    def _carry_firmware(self) -> None:
+        path = self.migration.target.firmware_path()
+        if path is None or self.guest.nvram is None:
+            return
+        found = carry(
+            self.migration.old, self.migration.node, self.guest.nvram, path, self.record.run
+        )
+        self.record.check("firmware-variables-kept", passed=True, note=f"sha256 {found}")
 
     def _prove(self, qmp: Qmp) -> None:
         """Read target and source again, each against the manifest; raises MigrateError."""

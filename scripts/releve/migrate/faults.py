@@ -1,4 +1,4 @@
-"""Faults that a lab run injects, to show that each is seen. Never set RELEVE_FAULT elsewhere.
+"""Faults that a lab run injects by RELEVE_FAULT, to show that each is seen.
 
 * `target-byte-flipped`: one byte of the target changes after the last delta; the check
   `target-equals-manifest` must fail.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
     from releve.migrate.fence import Fence
     from releve.ssh import Ssh
 
+LAB = Path("build/lab")
 FLIP_OFFSET = 66 << 20  # inside the lab guest's data partition
 
 
 def present(name: str) -> bool:
-    """Say whether this fault is asked for."""
-    return os.environ.get("RELEVE_FAULT") == name
+    """Say whether this fault is asked for; never true where there is no lab."""
+    return os.environ.get("RELEVE_FAULT") == name and LAB.is_dir()
 
 
 def flip_target_byte(node: Ssh, paths: Iterable[str]) -> None:

@@ -12,8 +12,8 @@ from releve.migrate import worker
 from releve.migrate.cutover import Cutover
 from releve.migrate.errors import MigrateError
 from releve.migrate.proof import ask_target, check_fence, fence_of
+from releve.migrate.pve import PveTarget
 from releve.migrate.source import SourceGuest, Virsh, find, look
-from releve.migrate.targets import target_of
 from releve.migrate.tracking import Tracking
 from releve.migrate.tunnel import Tunnel
 from releve.ssh import Ssh
@@ -52,7 +52,7 @@ class Migration:
         """Find the hosts and the target."""
         self.old = Ssh.to(self.town, self.guest.source)
         self.node = Ssh.to(self.town, self.guest.target)
-        self.target = target_of(self.town, self.name, self.node)
+        self.target = PveTarget.of(self.town, self.name)
 
     @property
     def guest(self) -> Any:  # noqa: ANN401  # pydantic model, see town.model.Guest

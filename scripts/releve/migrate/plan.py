@@ -7,7 +7,8 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from releve.blocks.errors import MonitorError
-from releve.errors import InputError, ReleveError
+from releve.errors import InputError, RefusedError, ReleveError
+from releve.migrate.pve import PveTarget
 from releve.migrate.source import SourceGuest, Virsh, look
 from releve.ssh import Ssh
 
@@ -73,8 +74,17 @@ def plan(town: Town, name: str) -> GuestPlan:
     else:
         findings.append(Finding("source-reachable", passed=True, value=old.address))
         findings += _source_findings(town, name, found, old)
-    findings += _node_findings(node)
+    findings += _node_findings(town, name, node)
     return GuestPlan(name, guest.source, guest.target, "libvirt: bitmaps by QMP", tuple(findings))
+
+
+def refuse_impossible(town: Town, name: str) -> None:
+    """Raise RefusedError when something stands in the way of a guest's move; nothing is changed."""
+    for finding in plan(town, name).findings:
+        if not finding.passed:
+            hint = f"; {finding.remedy}" if finding.remedy else ""
+            message = f"{name}: {finding.id}: {finding.value}{hint}"
+            raise RefusedError(message)
 
 
 def _source_findings(town: Town, name: str, found: SourceGuest | None, old: Ssh) -> list[Finding]:
@@ -130,10 +140,19 @@ def _qemu_findings(monitor: Virsh) -> list[Finding]:
     ]
 
 
-def _node_findings(node: Ssh) -> list[Finding]:
+def _node_findings(town: Town, name: str, node: Ssh) -> list[Finding]:
     try:
         done = node.run("/usr/bin/python3 -c 'import nbd; print(nbd.NBD().get_version())'")
     except ReleveError as error:
         remedy = "apt-get install python3-libnbd (role base does)"
-        return [Finding("node-has-libnbd", passed=False, value=str(error), remedy=remedy)]
-    return [Finding("node-has-libnbd", passed=True, value=done.stdout.strip())]
+        found = [Finding("node-has-libnbd", passed=False, value=str(error), remedy=remedy)]
+    else:
+        found = [Finding("node-has-libnbd", passed=True, value=done.stdout.strip())]
+    try:
+        vmid, there = town.guests[name].vmid, PveTarget.of(town, name).owner()
+    except ReleveError as error:
+        return [*found, Finding("node-lets-us-in", passed=False, value=str(error))]
+    mark = "free" if there is None else f"guest of {there or 'somebody else'}"
+    found.append(Finding("node-lets-us-in", passed=True, value=node.address))
+    remedy = "give the guest another vmid, or remove that one by hand"
+    return [*found, Finding("vmid-free", there != "", f"{vmid}: {mark}", remedy)]

@@ -53,7 +53,7 @@ def ask_target(migration: Migration) -> None:
             record.note("answers", newest=status.newest, boots=status.boots)
         record.check("chain-whole", status.whole, status.chain)
         before = off.get("unclean", 0)
-        record.check("no-unclean-stop", status.unclean == before, status.unclean, limit=before)
+        record.check("unclean", status.unclean == before, status.unclean, limit=before)
         told = status.mac
         _check_records(migration, address, off)
         _check_downtime(migration, off)

@@ -37,7 +37,7 @@ class PveTarget:
 
     def prepare(self, run: str, sizes: dict[str, int], cleared: set[str]) -> dict[str, str]:
         """Make the guest without disks and its volumes, or find what this run made of them."""
-        owner = self._owner()
+        owner = self.owner()
         if owner in cleared:
             self.guests.delete(self._vmid)
             owner = None
@@ -56,6 +56,13 @@ class PveTarget:
         for size in list(sizes.values())[len(volumes) :]:
             volumes.append(self.guests.allocate(storage, self._vmid, size))
         return {disk: str(volume.path) for disk, volume in zip(sizes, volumes, strict=True)}
+
+    def firmware_path(self) -> str | None:
+        """Return the path of the volume that PVE made for the EFI variables."""
+        efi = self._efi()
+        if not efi:
+            return None
+        return str(self.guests.volume(self.town.guests[self.name].storage, efi).path)
 
     def start(self) -> None:
         """Attach the disks, plug the cables, let it start with the node, and start it."""
@@ -76,7 +83,7 @@ class PveTarget:
 
     def delete(self, run: str) -> None:
         """Remove the guest of this run with its volumes."""
-        if self._owner() == run:
+        if self.owner() == run:
             self.guests.delete(self._vmid)
 
     def running(self) -> bool:
@@ -91,7 +98,7 @@ class PveTarget:
         ]
         return tuple(card.split(",")[0].partition("=")[2].lower() for card in cards)
 
-    def _owner(self) -> str | None:
+    def owner(self) -> str | None:
         """Return the run in the guest's description, "" without one, None without the guest."""
         if not self.guests.exists(self._vmid):
             return None
@@ -114,9 +121,11 @@ class PveTarget:
 
     def _volumes(self) -> list[Volume]:
         """Return the guest's volumes in the order they were made, without its EFI variables."""
-        efi = str(self.guests.config(self._vmid).get("efidisk0", "")).split(",")[0]
-        storage = self.town.guests[self.name].storage
+        efi, storage = self._efi(), self.town.guests[self.name].storage
         return [self.guests.volume(storage, volid) for volid in self._listed() if volid != efi]
+
+    def _efi(self) -> str:
+        return str(self.guests.config(self._vmid).get("efidisk0", "")).split(",")[0]
 
 
 def _number(volid: str) -> tuple[int, str]:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from releve.blocks.errors import BlocksError
 from releve.drills.evidence import Evidence
-from releve.errors import ReleveError
 from releve.migrate.errors import MigrateError
 from releve.migrate.migration import Migration
-from releve.migrate.plan import order
+from releve.migrate.plan import order, refuse_impossible
 from releve.migrate.record import Record, verdicts
 
 if TYPE_CHECKING:
@@ -51,11 +50,11 @@ def run_guests(
         for name in chosen:
             record = Record(name)
             try:
+                if record.stage in {"none", "rolled-back"}:
+                    refuse_impossible(town, name)
                 Migration(town, name, record, say, bandwidth).go_on()
             except BlocksError as error:
                 raise MigrateError(f"{name}: {error}") from error
-            except ReleveError:
-                raise
             finally:
                 tell(evidence, name, record.events)
                 evidence.hash(record.folder / "journal.jsonl")

@@ -15,6 +15,9 @@ class Target(Protocol):
         Raises ForeignError when something else is there.
         """
 
+    def firmware_path(self) -> str | None:
+        """Return where the guest's EFI variables are on the node; None for a guest without."""
+
     def start(self) -> None:
         """Give the guest its disks and its network, and start it; a running one is no fault."""
 

@@ -65,6 +65,7 @@ CHECKS: dict[str, Words] = {
     "rounds": Words(mark("What changed during the copy was copied too.")),
     "target-equals-manifest": Words(mark("The new disk was read back and is right.")),
     "source-equals-manifest": Words(mark("The old disk was read again and is the same.")),
+    "firmware-variables-kept": Words(mark("The new machine knows where its system starts.")),
     "source-fenced": Words(mark("The old guest cannot start by accident.")),
     "mac-kept": Words(mark("The network card kept its address.")),
     # power
