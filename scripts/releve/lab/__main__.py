@@ -30,6 +30,7 @@ def cli() -> None:
 
     Example: python -m releve.lab up
     """
+    machine.need_root()
 
 
 def bring_up(lab: Lab, progress: Progress) -> None:
@@ -79,7 +80,11 @@ def up() -> None:
     lab = Lab.of(ROOT)
     interrupt_on_signals()
     with lab.exclusive():
-        bring_up(lab, Progress(tell))
+        try:
+            bring_up(lab, Progress(tell))
+        except BaseException:
+            lab.down()
+            raise
 
 
 @cli.command()

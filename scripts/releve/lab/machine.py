@@ -24,15 +24,20 @@ LATER_RUN_GIB = 2
 
 def check(lab: Lab) -> None:
     """Raise RefusedError for the first thing that this machine lacks; change nothing."""
-    if os.geteuid() != 0:
-        message = "the lab's containers and namespaces need root: call scripts/lab, it asks sudo"
-        raise RefusedError(message)
+    need_root()
     _namespaces()
     _podman()
     _loop()
     _disk(lab.root)
     for net in lab.town.networks.values():
         network.refuse_overlap(net.cidr)
+
+
+def need_root() -> None:
+    """Raise RefusedError when this process is not root's."""
+    if os.geteuid() != 0:
+        message = "the lab's containers and namespaces need root: call scripts/lab, it asks sudo"
+        raise RefusedError(message)
 
 
 def _namespaces() -> None:
