@@ -33,6 +33,7 @@ UNITS = (
     *("rounds", "extents", "obstacles"),
 )
 BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:")
 _STRING = r'"(?:\\.|[^"\\])*"'
 _ENTRY = re.compile(rf"(msgid_plural|msgid|msgstr(?:\[\d\])?)\s+((?:{_STRING}\s*)+)")
 
@@ -134,12 +135,22 @@ class Language:
         if value is None:
             return ""
         if not isinstance(value, int | float):
-            return f"{value} {unit}".strip()
+            return self._moment(str(value)) or f"{value} {unit}".strip()
         if unit in {"s", "ms"}:
             return self.duration(value / 1000 if unit == "ms" else value)
         if unit in BYTES:
             return self._bytes(value, BYTES[unit])
         return f"{self.number(value)}{HARD}{self.text(unit) if unit else ''}".rstrip(HARD)
+
+    def _moment(self, text: str) -> str:
+        """Return a day and hour if the text is one in ISO 8601 with its zone, else ""."""
+        if not _ISO.match(text):
+            return ""
+        try:
+            moment = datetime.datetime.fromisoformat(text)
+        except ValueError:
+            return ""
+        return "" if moment.tzinfo is None else f"{self.date(moment)}, {self.time(moment)}"
 
     def _bytes(self, value: float, power: int) -> str:
         while abs(value) >= 1024 and power < len(BYTE_UNITS) - 1:  # noqa: PLR2004  # KiB and up

@@ -1,7 +1,8 @@
 """What the ids of checks and the phrases of events mean, in words for people.
 
 An id or a phrase that is not listed is shown as the evidence wrote it, marked as English: a new
-check is never hidden for want of a translation.
+check is never hidden for want of a translation. Whoever lists one adds its French to
+`locale/fr.po`; a test wants it.
 """
 
 from __future__ import annotations
@@ -87,15 +88,40 @@ CHECKS: dict[str, Words] = {
     "event.back": Words(mark("The power cut is known to be over.")),
     "all-back": Words(mark("Everything came back by itself."), mark("until all was back")),
     # copy
-    "blocks-stored": Words(mark("The copy arrived."), mark("blocks stored: {subject}")),
-    "sealed": Words(mark("The copy is sealed.")),
+    "copied": Words(mark("The copy arrived and was sealed."), mark("to make the copy: {subject}")),
+    "blocks-stored": Words(mark("Only what had changed was sent."), mark("blocks sent: {subject}")),
+    "locked": Words(mark("Nobody can remove the copy before its day.")),
+    "witness": Words(mark("It is noted what the copy must hold.")),
+    "sealed": Words(mark("The copy cannot be changed, not even at the vault.")),
+    "folder-only-grows": Words(mark("The folder of copies can only grow.")),
+    "manifest-holds": Words(mark("The copy is whole: all its sums are right.")),
+    "overwrite-at-console-refused": Words(mark("A copy cannot be overwritten at the vault.")),
+    "delete-at-console-refused": Words(mark("A copy cannot be deleted at the vault.")),
+    "subvolume-delete-refused": Words(mark("A copy's volume cannot be deleted at the vault.")),
+    "shell-refused": Words(mark("The site's key opens no shell at the vault.")),
     "read-refused": Words(mark("The site cannot read a copy.")),
+    "list-refused": Words(mark("The site cannot list the copies.")),
     "alter-refused": Words(mark("The site cannot alter a copy.")),
     "delete-refused": Words(mark("The site cannot delete a copy.")),
+    "traversal-refused": Words(mark("The site cannot write beside its own copies.")),
+    "verb-chain-refused": Words(mark("The site cannot add a second order to the first.")),
+    "grant-refused": Words(mark("The site cannot give itself leave to read.")),
+    "terminal-refused": Words(mark("The site's key opens no terminal.")),
+    "scp-refused": Words(mark("The site cannot fetch a copy by scp.")),
+    "sftp-refused": Words(mark("The site cannot fetch a copy by sftp.")),
+    "rsync-refused": Words(mark("The site cannot fetch a copy by rsync.")),
+    "forward-refused": Words(mark("The site's key leads to no other port of the vault.")),
+    "restore-without-grant-refused": Words(mark("Without leave nothing can be fetched back.")),
+    "root-login-refused": Words(mark("Nobody of the site logs in as root at the vault.")),
     # restore
+    "copy-equals-manifest": Words(
+        mark("What came back is the copy, block by block."), mark("brought back: {subject}")
+    ),
+    "copy-as-told": Words(mark("It is the copy that was sent, and no other.")),
     "rto": Words(mark("The service was back in time."), mark("until the service was back")),
     "rpo": Words(mark("The copy was fresh enough."), mark("of work not in the copy")),
     "chain-equal": Words(mark("The service holds all that the copy held.")),
+    "grant-ended": Words(mark("The leave to read ended with the return.")),
 }
 # Phrases of events, with what they do to the subject: on, off, battery, or nothing ("").
 PHRASES: dict[str, str] = {
@@ -142,6 +168,16 @@ PHRASES: dict[str, str] = {
     mark("guest goes on at its source"): "on",
     mark("moved"): "",
     mark("manifest of {disk}: sha256 {sum}"): "",
+    mark("copy began"): "",
+    mark("disks frozen"): "",
+    mark("copy sealed"): "",
+    mark("guest destroyed"): "off",
+    mark("grant opened at the console"): "",
+    mark("copy arrived"): "",
+    mark("grant revoked"): "",
+    mark("guest started from its copy"): "",
+    mark("newest record {newest}, restored {restored}"): "",
+    mark("of 16 KiB; {how}"): "",
     mark("broken at {number}"): "",
     mark("survey started"): "",
     mark("survey finished"): "",
@@ -151,6 +187,15 @@ NOTES = (
     mark("as commanded"),
     mark("battery empty"),
     mark("worst case"),
+    mark("until"),
+    mark("every block, and the text files"),
+    mark("the roots that the sender was told when it brought the copy"),
+    mark("read back from the disk"),
+    mark("record asked just before the freeze, with the same sum"),
+    mark("newest record just before the freeze"),
+    mark("the copy can still be read"),
+    mark("nothing was acknowledged"),
+    mark("guest-ignores-power-button"),
     mark("whole"),
     mark("its last record before the cut is no stop: it was stopped by force or lost power"),
     mark("did not run on the UPS's host before the cut"),
