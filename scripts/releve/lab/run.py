@@ -44,15 +44,24 @@ STAGES = (
         ("releve", "drill", "provision"),
         "scripts/releve/cli/drill_provision.py",
     ),
-    Stage("migrate", ("releve", "migrate", "run", "--all"), "scripts/releve/cli/migrate.py"),
+    Stage("migrate", ("releve", "migrate", "run"), "scripts/releve/cli/migrate.py"),
     Stage(
         "protect",
         ("ansible-playbook", "-i", "inventory/lab/town.yml", "playbooks/power.yml"),
         "playbooks/power.yml",
     ),
     Stage("power", ("releve", "drill", "power", "--lab"), "scripts/releve/drills/power.py"),
-    Stage("copy", ("releve", "copy", "run", "--all"), "scripts/releve/cli/copy.py"),
-    Stage("restore", ("releve", "drill", "restore", "--lab"), "scripts/releve/drills/restore.py"),
+    Stage(
+        "vault",
+        ("python", "-m", "releve.lab.vault_setup"),
+        "scripts/releve/lab/vault_setup.py",
+    ),
+    Stage("copy", ("releve", "copy", "run", "--lab"), "scripts/releve/cli/copy.py"),
+    Stage(
+        "restore",
+        ("releve", "drill", "restore", "compta", "--lab"),
+        "scripts/releve/cli/drill_restore.py",
+    ),
     Stage("report", ("releve", "report"), "scripts/releve/cli/report.py", closing=True),
 )
 

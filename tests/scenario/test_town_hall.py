@@ -1,0 +1,277 @@
+"""The town hall is taken over, stage by stage; each seeded fault is found by its name.
+
+The tests of this file are one story and run in its order: what a stage leaves, the next one needs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.scenario import watch
+
+from releve.lab import run as lab_run
+
+if TYPE_CHECKING:
+    from releve.lab.topology import Lab
+
+pytestmark = pytest.mark.lab
+ROOT = Path(__file__).parents[2]
+TOWN = "inventory/lab/town.yml"
+GUESTS = ("compta", "dossiers")
+VOLUME_PATIENCE = 60
+
+
+def do(lab: Lab, *words: str, code: int | None = 0, **env: str) -> str:
+    """Run a program as a stage of the lab does; return all it said. `code` None: any."""
+    program = shutil.which(words[0], path=lab_run.environment(lab)["PATH"])
+    assert program is not None
+    done = subprocess.run(
+        lab.workstation([program, *words[1:]]),
+        cwd=ROOT,
+        env=lab_run.environment(lab) | env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    if code is not None:
+        assert done.returncode == code, done.stdout[-6000:]
+    else:
+        assert done.returncode != 0, done.stdout[-6000:]
+    assert "Traceback" not in done.stdout
+    return done.stdout
+
+
+def evidence(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((ROOT / f"build/evidence/{name}.json").read_text())
+    return content
+
+
+def failed(name: str) -> set[str]:
+    return {check["id"] for check in evidence(name)["checks"] if not check["passed"]}
+
+
+def changed(said: str) -> int:
+    """Return the number of changed tasks of a playbook's recap."""
+    counts = re.findall(r"changed=(\d+)", said)
+    assert counts, said[-2000:]
+    return sum(map(int, counts))
+
+
+def await_newer(lab: Lab, guest: str) -> None:
+    """Wait until a guest answers and goes on writing."""
+    first = lab.ask(guest, VOLUME_PATIENCE)
+    time.sleep(1)
+    assert lab.ask(guest).newest > first.newest
+
+
+class TestProvision:
+    def test_hosts_are_set_up_and_a_change_by_hand_is_found_and_undone(self, lab: Lab) -> None:
+        do(lab, "releve", "drill", "provision")
+
+        assert failed("provision") == set()
+
+    def test_drift_says_4_for_a_change_by_hand(self, lab: Lab) -> None:
+        lab.console("nas", ["sh", "-c", "echo '# by hand' >> /etc/ssh/sshd_config.d/releve.conf"])
+
+        assert "nas" in do(lab, "releve", "drift", code=4)
+
+        do(lab, "ansible-playbook", "-i", TOWN, "playbooks/provision.yml")
+
+
+class TestPowerRoles:
+    def test_a_wrong_password_on_the_nas_is_named(self, lab: Lab) -> None:
+        said = do(
+            lab, "ansible-playbook", "-i", TOWN, "playbooks/power.yml",
+            "-e", "nut_secondary_password=not-the-right-one", code=None,
+        )  # fmt: skip
+
+        assert re.search(r"nas\b.*not logged in", said), said[-3000:]
+
+    def test_the_right_one_converges(self, lab: Lab) -> None:
+        do(lab, "ansible-playbook", "-i", TOWN, "playbooks/power.yml")
+
+        assert changed(do(lab, "ansible-playbook", "-i", TOWN, "playbooks/power.yml")) == 0
+
+    def test_plain_ansible_changes_nothing(self, lab: Lab, tmp_path: Path) -> None:
+        exported = do(lab, "ansible-inventory", "-i", TOWN, "--list", "--export", "--yaml")
+        plain = tmp_path / "hosts.yml"
+        plain.touch(0o600)
+        plain.write_text(exported[exported.index("all:") :])
+        tree = tmp_path / "tree"
+        for part in ("roles", "playbooks"):
+            shutil.copytree(ROOT / part, tree / part)
+        (tree / "ansible.cfg").write_text("[defaults]\nroles_path = roles\n")
+
+        said = do(
+            lab, "ansible-playbook", "-i", str(plain), str(tree / "playbooks/power.yml"),
+            ANSIBLE_CONFIG=str(tree / "ansible.cfg"),
+        )  # fmt: skip
+
+        assert changed(said) == 0
+
+
+class TestMigrate:
+    def test_a_guest_that_ignores_the_power_button_goes_on_where_it_is(self, lab: Lab) -> None:
+        lab.deafen("compta")
+
+        do(lab, "releve", "migrate", "run", "compta", code=None)
+
+        assert "compta.power-off" in failed("migrate")
+        await_newer(lab, "compta")
+        lab.console("old", ["virsh", "reset", "compta"])
+        lab.ask("compta", VOLUME_PATIENCE)
+
+    def test_a_flipped_byte_on_the_target_is_found(self, lab: Lab) -> None:
+        do(lab, "releve", "migrate", "run", "compta", code=None, RELEVE_FAULT="target-byte-flipped")
+
+        assert "compta.target-equals-manifest" in failed("migrate")
+        await_newer(lab, "compta")
+
+    def test_a_fenced_guest_that_is_started_again_is_found(self, lab: Lab) -> None:
+        do(
+            lab,
+            "releve",
+            "migrate",
+            "run",
+            "compta",
+            code=None,
+            RELEVE_FAULT="source-started-again",
+        )
+
+        assert "compta.source-fenced" in failed("migrate")
+        do(lab, "releve", "migrate", "rollback", "compta", "--yes")
+        await_newer(lab, "compta")
+
+    def test_a_verifier_that_lies_is_found_by_others(self, lab: Lab, tmp_path: Path) -> None:
+        """With the product's verifier broken and a byte flipped, the independent eyes see it."""
+        broken = tmp_path / "scripts"
+        shutil.copytree(ROOT / "scripts", broken)
+        break_the_verifier(broken / "releve" / "blocks")
+
+        do(
+            lab, "releve", "migrate", "run", "compta", "--hold",
+            RELEVE_FAULT="target-byte-flipped", PYTHONPATH=str(broken),
+        )  # fmt: skip
+
+        assert watch.disks_differ(lab, "compta")
+        do(lab, "releve", "migrate", "rollback", "compta", "--yes")
+        await_newer(lab, "compta")
+
+    def test_a_guest_moves_and_keeps_every_byte(self, lab: Lab) -> None:
+        before = lab.ask("compta")
+
+        do(lab, "releve", "migrate", "run", "compta", "--hold")
+        assert not watch.disks_differ(lab, "compta")
+        do(lab, "releve", "migrate", "run", "compta")
+
+        assert failed("migrate") == set()
+        after = watch.chain(lab, "compta")
+        assert after["chain"] == "whole"
+        assert after["newest"] > before.newest
+        assert after["unclean"] == before.unclean
+
+    def test_a_killed_worker_goes_on_from_its_journal(self, lab: Lab) -> None:
+        before = lab.ask("dossiers")
+        argv = lab.workstation(
+            [sys.executable, "-m", "releve.cli", "migrate", "run", "dossiers", "--bandwidth", "8"]
+        )
+        with subprocess.Popen(
+            argv, cwd=ROOT, env=lab_run.environment(lab),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ) as first:  # fmt: skip
+            kill_worker_in_the_middle(lab)
+            assert first.wait(timeout=120) != 0
+
+        do(lab, "releve", "migrate", "run", "dossiers")
+
+        assert failed("migrate") == set()
+        after = watch.chain(lab, "dossiers")
+        assert after["chain"] == "whole"
+        assert after["newest"] > before.newest
+
+    def test_the_source_can_not_start_by_accident(self, lab: Lab) -> None:
+        for guest in GUESTS:
+            done = lab.console("old", ["virsh", "start", guest], check=False)
+            assert done.returncode != 0
+
+
+class TestPower:
+    def test_a_power_cut_is_survived_in_order(self, lab: Lab) -> None:
+        do(lab, "releve", "drill", "power", "--lab")
+
+        assert failed("power") == set()
+        for guest in GUESTS:
+            assert watch.chain(lab, guest)["chain"] == "whole"
+
+
+class TestVault:
+    def test_each_guest_is_copied_and_sealed(self, lab: Lab) -> None:
+        do(lab, "python", "-m", "releve.lab.vault_setup")
+
+        do(lab, "releve", "copy", "run", "--lab")
+
+        assert failed("copy") == set()
+        for guest in GUESTS:
+            assert watch.unsealed(lab, newest_copy(lab, guest)) == []
+
+    def test_an_altered_copy_is_not_restored(self, lab: Lab) -> None:
+        copy = newest_copy(lab, "dossiers")
+        watch.alter(lab, copy)
+        assert watch.unsealed(lab, copy) == []
+
+        do(lab, "releve", "drill", "restore", "dossiers", "--lab", code=None)
+
+        assert "dossiers.copy-equals-manifest" in failed("restore")
+
+    def test_a_destroyed_guest_comes_back(self, lab: Lab) -> None:
+        held = lab.ask("compta")
+
+        do(lab, "releve", "drill", "restore", "compta", "--lab")
+
+        assert failed("restore") == set()
+        after = watch.chain(lab, "compta")
+        assert after["chain"] == "whole"
+        assert after["boots"] == held.boots + 1
+
+
+def test_the_report_says_what_was_proved(lab: Lab) -> None:
+    do(lab, "releve", "report")
+
+    page = (ROOT / "build/report/index.html").read_text()
+    assert "198.51.100" in page or "compta" in page
+
+
+def newest_copy(lab: Lab, guest: str) -> str:
+    """Return the folder of a guest's last copy, at the vault's console."""
+    listed = watch.console(lab, "vault", f"ls -d /srv/vault/copies/*/{guest}/[0-9]*").split()
+    return sorted(listed)[-1]
+
+
+def break_the_verifier(blocks: Path) -> None:
+    """Let the mover's verification find every block right."""
+    check = blocks / "check.py"
+    text = check.read_text()
+    assert text.count("if not good:") == 1
+    check.write_text(text.replace("if not good:", "if False:"))
+
+
+def kill_worker_in_the_middle(lab: Lab) -> None:
+    """Wait until the seed runs, then kill -9 the worker on the node."""
+    deadline = time.monotonic() + 90
+    find = ["sh", "-c", "pgrep -f 'blocks.pyz.* seed'"]
+    while lab.console("pve1", find, check=False).returncode != 0:
+        assert time.monotonic() < deadline, "no seed began"
+        time.sleep(0.2)
+    time.sleep(2.5)
+    lab.console("pve1", ["sh", "-c", "kill -9 $(pgrep -f 'blocks.pyz.* seed')"])

@@ -1,0 +1,70 @@
+"""An independent pair of eyes: only stock tools at the hosts' consoles, no line of the product.
+
+What the product says of its own work is not believed here: if its verifier lied, these would not.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from releve.lab.topology import Lab
+
+SOURCE = {
+    "compta": "sha256sum < /var/lib/libvirt/images/compta.raw*",
+    "dossiers": "qemu-img convert -O raw /var/lib/libvirt/images/dossiers.qcow2* /tmp/whole.raw"
+    " && sha256sum < /tmp/whole.raw; rm -f /tmp/whole.raw",
+}
+ASK = """
+import socket, sys
+with socket.create_connection((sys.argv[1], 7000), 5) as link:
+    link.sendall(b"status\\n")
+    print(link.makefile().readline())
+"""
+
+
+def console(lab: Lab, host: str, line: str) -> str:
+    """Run a shell line at a host's console."""
+    podman = ["podman", "--runtime", "runc", "exec", f"{lab.name}-{host}", "sh", "-ec", line]
+    return subprocess.run(podman, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def disks_differ(lab: Lab, guest: str) -> bool:
+    """Compare the disk left at the source with the volume on the node, both at rest."""
+    there = console(lab, "old", SOURCE[guest]).split()[0]
+    vmid = lab.town.guests[guest].vmid
+    here = console(lab, "pve1", f"sha256sum < /srv/vmdata/images/{vmid}/vm-{vmid}-disk-0.raw")
+    return there != here.split()[0]
+
+
+def chain(lab: Lab, guest: str) -> dict[str, Any]:
+    """Ask a guest for its own verdict on all it ever wrote."""
+    address = str(lab.town.guests[guest].nics[0].address)
+    argv = ["ip", "netns", "exec", f"{lab.name}-ws", sys.executable, "-c", ASK, address]
+    said = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True).stdout
+    verdict: dict[str, Any] = json.loads(said)
+    return verdict
+
+
+def unsealed(lab: Lab, folder: str) -> list[str]:
+    """Return what of a copy on the vault could be altered: not immutable, by lsattr."""
+    listed = console(lab, "vault", f"lsattr -d {folder}; lsattr -R {folder}")
+    rows = [line.split(None, 1) for line in listed.splitlines() if line.startswith("-")]
+    return [name for flags, name in rows if "i" not in flags]
+
+
+def alter(lab: Lab, folder: str) -> None:
+    """Flip a byte of a sealed copy, as root of the vault can, and seal it again."""
+    console(
+        lab,
+        "vault",
+        f"disk={folder}/vda.raw; offset=$((66 << 20));"
+        f" btrfs property set -f -ts {folder} ro false; chattr -i {folder} $disk;"
+        " byte=$(od -An -tu1 -j $offset -N 1 $disk | tr -d ' ');"
+        ' printf "\\\\$(printf %o $((byte ^ 1)))" |'
+        " dd of=$disk bs=1 seek=$offset conv=notrunc status=none;"
+        f" chattr +i {folder} $disk; btrfs property set -ts {folder} ro true",
+    )
