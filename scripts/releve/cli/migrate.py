@@ -63,9 +63,12 @@ def plan(ctx: click.Context, guests: Sequence[str], as_json: bool) -> int:
 @inventory_option
 @click.option("--all", "every", is_flag=True, help="Move every guest of the town.")
 @click.option("--bandwidth", type=float, default=0, help="MiB/s of the seed at most; 0: all.")
+@click.option("--hold", is_flag=True, help="Stop before the target starts; run again to go on.")
 @guests_argument
 @click.pass_context
-def run(ctx: click.Context, guests: Sequence[str], every: bool, bandwidth: float) -> None:
+def run(
+    ctx: click.Context, guests: Sequence[str], every: bool, bandwidth: float, hold: bool
+) -> None:
     """Move guests; an interrupted move goes on where it was.
 
     Example: releve migrate run compta dossiers
@@ -73,7 +76,7 @@ def run(ctx: click.Context, guests: Sequence[str], every: bool, bandwidth: float
     if bool(guests) == every:
         message = "name the guests to move, or say --all"
         raise click.UsageError(message)
-    evidence = run_guests(town_of(ctx), guests, say, bandwidth)
+    evidence = run_guests(town_of(ctx), guests, say, bandwidth, hold=hold)
     click.echo(f"{evidence.path}: {len(evidence.checks)} checks passed")
 
 

@@ -44,7 +44,7 @@ STAGES = (
         ("releve", "drill", "provision"),
         "scripts/releve/cli/drill_provision.py",
     ),
-    Stage("migrate", ("releve", "migrate", "run"), "scripts/releve/cli/migrate.py"),
+    Stage("migrate", ("releve", "migrate", "run", "--all"), "scripts/releve/cli/migrate.py"),
     Stage(
         "protect",
         ("ansible-playbook", "-i", "inventory/lab/town.yml", "playbooks/power.yml"),

@@ -37,6 +37,8 @@ class Migration:
     """What a run knows of one guest: where it is, where it goes, and its journal.
 
     `bandwidth` limits the seed, in MiB/s; 0 means no limit. `say` shows one line to a person.
+    `hold` ends the run when the target is verified and the source fenced, both at rest; the next
+    run without it starts the target.
     """
 
     town: Town
@@ -44,6 +46,7 @@ class Migration:
     record: Record
     say: Callable[[str], None]
     bandwidth: float = 0
+    hold: bool = False
     old: Ssh = field(init=False)
     node: Ssh = field(init=False)
     target: Target = field(init=False)
@@ -101,6 +104,9 @@ class Migration:
             Cutover(self, find(self.old, self.name)).do()
         if self.record.stage == "fenced":
             check_fence(self)
+            if self.hold:
+                self.say(f"{self.name}: verified and fenced, not started; run again to start it")
+                return
             self.target.start()
             self.record.note("target-started")
             self.say(f"{self.name}: started on {self.node.host}")

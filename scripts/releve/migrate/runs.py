@@ -39,9 +39,16 @@ TELLING = {
 
 
 def run_guests(
-    town: Town, names: Sequence[str], say: Callable[[str], None], bandwidth: float = 0
+    town: Town,
+    names: Sequence[str],
+    say: Callable[[str], None],
+    bandwidth: float = 0,
+    *,
+    hold: bool = False,
 ) -> Evidence:
     """Move guests in the order of their needs; stop at the first that fails.
+
+    With `hold` they are left verified, fenced and off, for others to look at (see Migration).
 
     The evidence is written whatever happens. Raises ReleveError for the guest that failed.
     """
@@ -52,7 +59,7 @@ def run_guests(
             try:
                 if record.stage in {"none", "rolled-back"}:
                     refuse_impossible(town, name)
-                Migration(town, name, record, say, bandwidth).go_on()
+                Migration(town, name, record, say, bandwidth, hold).go_on()
             except BlocksError as error:
                 raise MigrateError(f"{name}: {error}") from error
             finally:
