@@ -36,6 +36,15 @@ def build(name: str) -> bytes:
     return buffer.getvalue()
 
 
+def main() -> None:
+    """Write a bundle: `bundle.py NAME FILE`; a file that is right already is left alone."""
+    name, target = sys.argv[1], Path(sys.argv[2])
+    data = build(name)
+    if not target.exists() or target.read_bytes() != data:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+
+
 if __name__ == "__main__":
-    # Roles call this file by its path: it needs nothing but the checkout.
-    sys.stdout.buffer.write(build(sys.argv[1]))
+    # Roles call this file by its path, from a copy too: it needs nothing but its neighbours.
+    main()

@@ -122,7 +122,7 @@ def revoke(config: Config, ticket: str | None) -> int:
 def _write(config: Config, left: list[Grant]) -> None:
     file = keys_file(config)
     text = "".join(f"{one.line()}\n" for one in left)
-    if file.exists() and file.read_text(encoding="utf-8") == text:
+    if text == (file.read_text(encoding="utf-8") if file.exists() else ""):
         return
     part = file.with_name(f".{file.name}.part")
     with part.open("w", encoding="utf-8") as stream:

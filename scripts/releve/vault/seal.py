@@ -20,6 +20,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from releve.vault import btrfs
+from releve.vault.grant import revoke
 from releve.vault.store import (
     LINE,
     MANIFEST,
@@ -49,12 +50,13 @@ _HOSTILE = {errno.ELOOP, errno.ENOENT, errno.ENOTDIR, errno.ENXIO, errno.EACCES}
 
 
 def watch(config: Config) -> None:
-    """Seal whatever arrives, for ever."""
+    """Seal whatever arrives, and take out grants that are over, for ever."""
     syslog.openlog("releve-vault", syslog.LOG_PID, syslog.LOG_DAEMON)
     recover(config)
     while True:
         try:
             seal_all(config)
+            revoke(config, None)
         except OSError as error:
             # Not the upload's fault (no space, a failing disk): it stays where it is.
             syslog.syslog(syslog.LOG_ERR, f"cannot seal now: {error}")
