@@ -74,9 +74,10 @@ def fetch(settings: Settings, number: int | None, targets: dict[str, Path]) -> d
         finally:
             process.kill()
     written = {disk.name: _read_back(targets[disk.name], disk) for disk in disks}
+    bad = faults(words["files"], arrived)
     return {
-        "files": words["files"],
-        "faults": faults(words["files"], arrived),
+        "facts": {} if bad else json.loads(words["files"]["copy.json"]),
+        "faults": bad,
         "written": written == arrived,
         "bytes": sum(disk.size for disk in disks),
     }
@@ -97,9 +98,6 @@ def faults(files: dict[str, str], sums: dict[str, dict[str, str]]) -> list[str]:
     bad += [f"{name} did not come" for name in sorted(stated.keys() - found.keys())]
     both = sorted(found.keys() & stated.keys())
     bad += [f"{name} is not what was sealed" for name in both if found[name] != stated[name]]
-    roots = {one["name"]: one["root"] for one in json.loads(files["copy.json"])["disks"]}
-    if roots != {disk: one["blocks"] for disk, one in sums.items()}:
-        bad.append("the roots in copy.json are others")
     return bad
 
 

@@ -1,0 +1,66 @@
+"""Set up the lab's vault as a town does: first the senders over ssh, then the vault's console.
+
+`python -m releve.lab.vault_setup` at the workstation's place in the lab. What a person carries
+from the senders to the vault's console (the public halves of their keys) is carried here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from releve.command import run
+from releve.errors import ReleveError
+from releve.lab.topology import Lab
+from releve.ssh import Ssh
+
+ROOT = Path(__file__).resolve().parents[3]
+PLAY_SECONDS = 600
+
+
+def set_up(lab: Lab) -> None:
+    """Apply `playbooks/vault.yml` to the senders and to the vault; raises CommandError."""
+    assert lab.town.vault is not None  # noqa: S101  # the lab's town has one
+    _play(lab, "--limit", "vault_senders")
+    senders = [
+        {"name": name, "public_key": _public_key(lab, name)} for name in lab.town.vault.senders
+    ]
+    host = lab.town.vault.host
+    words = {
+        "ansible_connection": "containers.podman.podman",
+        "ansible_host": lab.part(host),
+        "ansible_podman_extra_args": "--runtime runc",
+        "vault_target_senders": senders,
+    }
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(words, file)
+        file.flush()
+        _play(lab, "--limit", "vaults", "--extra-vars", f"@{file.name}")
+
+
+def _public_key(lab: Lab, name: str) -> str:
+    line = "cat /etc/releve/vault/id_ed25519.pub"
+    return Ssh.to(lab.town, name).run(line).stdout.strip()
+
+
+def _play(lab: Lab, *words: str) -> None:
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    argv = [program, "-i", str(lab.town.file), "playbooks/vault.yml", *words]
+    click.echo(run(argv, timeout=PLAY_SECONDS, cwd=str(lab.root)).stdout)
+
+
+def main() -> None:
+    """Set the vault up; print an expected error as one line."""
+    try:
+        set_up(Lab.of(ROOT))
+    except ReleveError as error:
+        click.echo(f"lab: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
