@@ -30,7 +30,7 @@ USER_FIELDS = {
     "firstname": text(max_length=1024),
     "lastname": text(max_length=1024),
 }
-TOP_PATHS = ("/access", "/nodes", "/pool", "/sdn", "/storage", "/vms")
+TOP_PATHS = ("/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms")
 KINDS_OF_PATH = (
     (r"/", "Permissions.Modify"),
     (r"/access(/(groups|realm)(/.+)?)?", "Permissions.Modify"),
@@ -133,7 +133,11 @@ def list_users(call: Call) -> list[dict[str, Any]]:
         row = {"userid": name, **user}
         row |= {"realm-type": realm} if realm in REALMS else {}
         if call.values.get("full"):
-            row |= {"groups": "", "tokens": tokens_listed(content, name) or None}
+            row |= {
+                "expire": user.get("expire", 0),
+                "groups": "",
+                "tokens": tokens_listed(content, name) or None,
+            }
         if user["enable"] or not call.values.get("enabled"):
             rows.append(row)
     return rows
@@ -155,7 +159,7 @@ def get_user(call: Call) -> dict[str, Any]:
         for full, info in content["tokens"].items()
         if full.startswith(f"{name}!")
     }
-    return {**user_of(content, name), "groups": [], "tokens": tokens or None}
+    return {"expire": 0, **user_of(content, name), "groups": [], "tokens": tokens or None}
 
 
 def create_user(call: Call) -> None:

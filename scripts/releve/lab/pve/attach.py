@@ -90,7 +90,7 @@ def _disk(storages: Storages, vmid: int, slot: str, disk: dict[str, str]) -> str
 def _imported(storages: Storages, target: tuple[str, int, str], form: str, source: str) -> str:
     path = Path(source) if source.startswith("/") else storages.split(source)[2]
     if not path.exists():
-        raise fault(f"failed to stat '{path}'")
+        raise fault(f"can't find file '{path}'")
     storage, vmid, name = target
     volume = storages.allocate(storage, vmid, name, form, kib_of("1M"))
     run(["qemu-img", "convert", "-O", form, str(path), str(storages.split(volume)[2])], 3600)

@@ -13,7 +13,7 @@ from .api import NODE, VMID, Call, Endpoint, need
 from .formats import split_list
 from .machines import this_qemu
 from .parameters import flag, number, specification, text
-from .refusal import bad, denied, fault
+from .refusal import Refusal, bad, denied, fault
 from .rights import load
 
 if TYPE_CHECKING:
@@ -53,7 +53,10 @@ def create(call: Call) -> str:
 
     def work(_log: list[str]) -> None:
         with double.place.locked(f"{vmid}.conf"):
-            config = attach.settle(double.storages, vmid, asked)
+            try:
+                config = attach.settle(double.storages, vmid, asked)
+            except Refusal as refusal:
+                raise fault(f"unable to create VM {vmid} - {refusal.message}") from refusal
             boot = config.get("boot") or settings.default_boot(config)
             config |= _identity() | ({"boot": boot} if boot else {})
             guestfile.write(double.place, vmid, config)

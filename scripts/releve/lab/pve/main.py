@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from .boot import startall, stopall
-from .place import Place
+from .place import Place, write_text
 from .refusal import Refusal
 from .server import Server
 from .tools import pvesm, qm
@@ -25,6 +25,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--node", default=os.uname().nodename.partition(".")[0])
     parser.add_argument("--listen", default="0.0.0.0:8006")  # as PVE's proxy does
     parser.add_argument("--late", type=float, default=3, help="seconds before a 401")
+    parser.add_argument("--port-file", type=Path, help="file that gets the TCP port")
     options = parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     place = Place(options.root, options.node)
@@ -41,6 +42,8 @@ def _run(place: Place, options: argparse.Namespace) -> int:
         address, _, port = options.listen.rpartition(":")
         tls = (place.config / "local/pve-ssl.pem", place.config / "local/pve-ssl.key")
         with Server((address, int(port)), place, tls, options.late) as server:
+            if options.port_file:
+                write_text(options.port_file, str(server.server_address[1]))
             server.serve_forever()
     elif options.part == "watch":
         Watcher(place).serve()

@@ -145,9 +145,11 @@ def delete_pool(call: Call) -> None:
     name = call.values["poolid"]
     with changed(call.double.place, "delete pool failed") as content:
         pool = _pool(content, name)
-        inside = [f"VM {vmid}" for vmid in pool["vms"]]
-        inside += [f"storage '{storage}'" for storage in pool["storage"]]
-        inside += [f"pool '{one}'" for one in content["pools"] if one.startswith(f"{name}/")]
+        inside = [f"pool '{one}'" for one in content["pools"] if one.startswith(f"{name}/")]
+        # Members that are no longer there do not count.
+        guests, storages = guestfile.listed(call.double.place), call.double.storages.all()
+        inside += [f"VM {vmid}" for vmid in pool["vms"] if vmid in guests]
+        inside += [f"storage '{one}'" for one in pool["storage"] if one in storages]
         if inside:
             raise fault(f"pool '{name}' is not empty (contains {inside[0]})")
         del content["pools"][name]

@@ -50,7 +50,7 @@ class PropertyString:
             if said:
                 wrong.append(f"{name}.{key}: {said}\n")
         if wrong:
-            message = "format error\n" + "".join(wrong).rstrip("\n")
+            message = "format error\n" + "".join(wrong).removesuffix("\n")
             raise FormatError(message)
 
     def write(self, values: dict[str, str]) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ROOT = "root@pam"
 EMPTY: dict[str, Any] = {
-    "users": {ROOT: {"enable": 1, "expire": 0}},
+    "users": {ROOT: {"enable": 1}},
     "tokens": {},
     "roles": {},
     "acl": [],
@@ -30,6 +30,7 @@ def load(place: Place) -> dict[str, Any]:
 
 def save(place: Place, content: dict[str, Any]) -> None:
     """Write users, tokens, roles, ACL and pools."""
+    content["users"][ROOT].setdefault("expire", 0)
     write_json(place.config / "user.json", content)
 
 

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 KIB = 1024
 UNITS = {"": 1, "M": KIB, "G": KIB * KIB}
 VOLUME = re.compile(r"(?P<storage>[a-zA-Z][\w.-]*):(?P<vmid>\d+)/(?P<name>[^/\s]+\.(raw|qcow2))")
-LOCAL = {"type": "dir", "path": "/var/lib/vz", "content": "iso,vztmpl,backup"}
+LOCAL = {
+    "type": "dir",
+    "path": "/var/lib/vz",
+    "content": "backup,snippets,vztmpl,iso,rootdir,images",
+    "prune-backups": "keep-all=1",
+    "priority": 0,
+}
 
 
 class Storages:
@@ -38,6 +44,8 @@ class Storages:
     def save(self, content: dict[str, dict[str, Any]]) -> None:
         """Write the definitions; as on PVE the order of sets changes, and with it the digest."""
         for definition in content.values():
+            # PVE tells it only of the storage that is there before any is defined.
+            definition.pop("priority", None)
             words = definition.get("content", "").split(",")
             definition["content"] = ",".join(random.sample(words, len(words)))
         write_json(self.path, content)
