@@ -59,9 +59,14 @@ def play(town: Town, name: str, *, check: bool = False) -> Outcome:
         said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
         message = f"playbooks/{name}.yml did not run: {said}"
         raise ReleveError(message) from error
+    return outcome(name, told, done.returncode)
+
+
+def outcome(name: str, told: dict[str, Any], code: int) -> Outcome:
+    """Return what a run did from Ansible's JSON and exit code; raises ReleveError on failure."""
     results = list(_results(told))
-    if done.returncode != 0:
-        raise ReleveError(_failure(name, done.returncode, results))
+    if code != 0:
+        raise ReleveError(_failure(name, code, results))
     changed = [
         Difference(host, task, tuple(_lines(result)))
         for host, task, result in results

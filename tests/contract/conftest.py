@@ -116,17 +116,6 @@ def shared(name: str) -> Path:
     return pytest.skip(f"PVE's {name} is not in ../shared/pve (RELEVE_SHARED names another place)")
 
 
-def certificate(folder: Path) -> Path:
-    """Write a certificate for loopback where the double looks for it."""
-    folder.mkdir(parents=True)
-    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    words += ["-nodes", "-days", "2", "-subj", "/CN=pve1"]
-    words += ["-addext", "subjectAltName=IP:127.0.0.1"]
-    words += ["-keyout", str(folder / "pve-ssl.key"), "-out", str(folder / "pve-ssl.pem")]
-    subprocess.run(words, check=True, capture_output=True, timeout=30)
-    return folder / "pve-ssl.pem"
-
-
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """The folders of the double."""
@@ -142,7 +131,7 @@ def host(place: Place) -> Iterator[Host]:
         url, ca, password = (os.environ[f"RELEVE_PVE_{key}"] for key in ("URL", "CA", "PASSWORD"))
         yield Host(url, ca, password)
         return
-    authority = certificate(place.config / "local")
+    authority = place.config / "pve-root-ca.pem"
     place.root_password.parent.mkdir(parents=True)
     place.root_password.write_text(PASSWORD)
     words = [sys.executable, str(DOUBLE)]

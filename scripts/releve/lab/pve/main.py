@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from . import certificate
 from .boot import startall, stopall
 from .place import Place, write_text
 from .refusal import Refusal
@@ -39,6 +40,7 @@ def main(words: list[str]) -> int:
 
 def _run(place: Place, options: argparse.Namespace) -> int:
     if options.part == "serve":
+        certificate.ensure(place)
         address, _, port = options.listen.rpartition(":")
         tls = (place.config / "local/pve-ssl.pem", place.config / "local/pve-ssl.key")
         with Server((address, int(port)), place, tls, options.late) as server:
