@@ -173,6 +173,7 @@ def _variables(lab: Lab, address: IPv4Address) -> dict[str, Any]:
         "ansible_ssh_common_args": f"-o UserKnownHostsFile={lab.known_hosts} -o BatchMode=yes",
         "ansible_ssh_args": "-o ControlMaster=auto -o ControlPersist=60s",
         "ansible_ssh_pipelining": True,
+        "ansible_control_path_dir": f"~/.ansible/cp/{lab.name}",
         "ansible_python_interpreter": "/usr/bin/python3",
     }
 
