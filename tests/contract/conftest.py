@@ -132,7 +132,6 @@ def host(place: Place) -> Iterator[Host]:
         yield Host(url, ca, password)
         return
     authority = place.config / "pve-root-ca.pem"
-    place.root_password.parent.mkdir(parents=True)
     place.root_password.write_text(PASSWORD)
     words = [sys.executable, str(DOUBLE)]
     options = ["--root", str(place.root), "--node", NODE]

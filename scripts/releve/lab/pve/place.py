@@ -70,7 +70,8 @@ class Place:
         """Make the folders that are missing."""
         for folder in (self.guests, self.run, self.tasks, self.consoles):
             folder.mkdir(parents=True, exist_ok=True)
-        self.secrets.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self.secrets, self.root_password.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @contextlib.contextmanager
     def locked(self, name: str, seconds: float = LOCK_SECONDS) -> Iterator[None]:
