@@ -43,7 +43,7 @@ def disks_differ(lab: Lab, guest: str) -> bool:
 def chain(lab: Lab, guest: str) -> dict[str, Any]:
     """Ask a guest for its own verdict on all it ever wrote."""
     address = str(lab.town.guests[guest].nics[0].address)
-    argv = ["ip", "netns", "exec", f"{lab.name}-ws", sys.executable, "-c", ASK, address]
+    argv = ["nsenter", f"--net=/run/netns/{lab.name}-ws", sys.executable, "-c", ASK, address]
     said = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True).stdout
     verdict: dict[str, Any] = json.loads(said)
     return verdict

@@ -7,6 +7,7 @@ unreachable" instead of leaving by the machine's default route.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -61,6 +62,16 @@ def refuse_overlap(network: IPv4Network) -> None:
             raise RefusedError(message)
 
 
+def _bridge_address(namespace: str) -> str:
+    """Return a hardware address for a namespace's bridge.
+
+    Without one of its own a bridge takes the lowest of its ports': it changes when a guest starts,
+    and connections stall until their peers ask for it again.
+    """
+    digest = hashlib.sha256(namespace.encode()).digest()
+    return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))
+
+
 def make_workstation(namespace: str, network: IPv4Network) -> None:
     """Make the workstation's namespace: the bridge, with the network's first address."""
     if (NETNS / namespace).exists():
@@ -70,7 +81,7 @@ def make_workstation(namespace: str, network: IPv4Network) -> None:
     _batch(
         namespace,
         "link set lo up",
-        "link add br0 type bridge",
+        f"link add br0 address {_bridge_address(namespace)} type bridge",
         f"addr add {first} dev br0",
         "link set br0 up",
     )
@@ -88,7 +99,11 @@ def make_host(
     device = attachment.bridge or "eth0"
     lines = ["link set lo up"]
     if attachment.bridge:
-        lines += [f"link add {device} type bridge", f"link set eth0 master {device}"]
+        address = _bridge_address(namespace)
+        lines += [
+            f"link add {device} address {address} type bridge",
+            f"link set eth0 master {device}",
+        ]
     lines += [
         "link set eth0 up",
         f"addr add {attachment.address}/{network.prefixlen} dev {device}",
