@@ -5,6 +5,7 @@ The tests of this file are one story and run in its order: what a stage leaves, 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -20,6 +21,8 @@ from tests.scenario import watch
 from releve.lab import run as lab_run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from releve.lab.topology import Lab
 
 pytestmark = pytest.mark.lab
@@ -27,6 +30,8 @@ ROOT = Path(__file__).parents[2]
 TOWN = "inventory/lab/town.yml"
 GUESTS = ("compta", "dossiers")
 VOLUME_PATIENCE = 60
+SEED = "^/usr/bin/python3 /usr/local/lib/releve/blocks.pyz seed"
+DIES_AFTER_POWER_OFF = "kill-after-power-off"
 
 
 def do(lab: Lab, *words: str, code: int | None = 0, **env: str) -> str:
@@ -168,6 +173,30 @@ class TestMigrate:
         do(lab, "releve", "migrate", "rollback", "compta", "--yes")
         await_newer(lab, "compta")
 
+    def test_a_controller_killed_after_the_power_off_leaves_nobody_in_the_dark(
+        self, lab: Lab
+    ) -> None:
+        before = lab.ask("compta")
+
+        do(lab, "releve", "migrate", "run", "compta", code=None, RELEVE_FAULT=DIES_AFTER_POWER_OFF)
+
+        assert lab.ask("compta", VOLUME_PATIENCE).boots == before.boots + 1
+        assert lab.console("old", ["systemctl", "is-active", "libvirtd"]).stdout == "active\n"
+
+    def test_a_rollback_restores_the_very_definition(self, lab: Lab) -> None:
+        look = "virsh dumpxml --inactive --security-info compta; ls -R /etc/libvirt/qemu"
+        before = watch.console(lab, "old", look)
+        do(lab, "releve", "migrate", "run", "compta")
+        assert watch.console(lab, "old", "virsh list --all --name").split() == ["dossiers"]
+
+        said = do(lab, "releve", "migrate", "rollback", "compta", "--yes")
+
+        assert "on the target will be lost" in said
+        assert watch.console(lab, "old", look) == before
+        assert watch.console(lab, "old", "grep -c . /root/.ssh/authorized_keys") == "1\n"
+        assert lab.ask("compta", VOLUME_PATIENCE).whole
+        assert lab.console("pve1", ["pgrep", "-c", "qemu-system"], check=False).stdout == "0\n"
+
     def test_a_guest_moves_and_keeps_every_byte(self, lab: Lab) -> None:
         before = lab.ask("compta")
 
@@ -181,21 +210,20 @@ class TestMigrate:
         assert after["newest"] > before.newest
         assert after["unclean"] == before.unclean
 
-    def test_a_killed_worker_goes_on_from_its_journal(self, lab: Lab) -> None:
+    def test_a_killed_worker_and_a_killed_controller_cost_no_byte_twice(self, lab: Lab) -> None:
         before = lab.ask("dossiers")
-        argv = lab.workstation(
-            [sys.executable, "-m", "releve.cli", "migrate", "run", "dossiers", "--bandwidth", "8"]
-        )
-        with subprocess.Popen(
-            argv, cwd=ROOT, env=lab_run.environment(lab),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        ) as first:  # fmt: skip
-            kill_worker_in_the_middle(lab)
+        with slow_seed(lab, "dossiers") as first:
+            do(lab, "releve", "migrate", "run", "dossiers", code=75)  # refused: one at a time
+            lab.console("pve1", ["pkill", "-9", "-f", SEED])
             assert first.wait(timeout=120) != 0
+        with slow_seed(lab, "dossiers") as second:
+            second.kill()
 
         do(lab, "releve", "migrate", "run", "dossiers")
 
         assert failed("migrate") == set()
+        kept = next(c for c in evidence("migrate")["checks"] if c["id"].endswith("kept-on-resume"))
+        assert kept["value"] > 0
         after = watch.chain(lab, "dossiers")
         assert after["chain"] == "whole"
         assert after["newest"] > before.newest
@@ -266,12 +294,19 @@ def break_the_verifier(blocks: Path) -> None:
     check.write_text(text.replace("if not good:", "if False:"))
 
 
-def kill_worker_in_the_middle(lab: Lab) -> None:
-    """Wait until the seed runs, then kill -9 the worker on the node."""
-    deadline = time.monotonic() + 90
-    find = ["sh", "-c", "pgrep -f 'blocks.pyz.* seed'"]
-    while lab.console("pve1", find, check=False).returncode != 0:
-        assert time.monotonic() < deadline, "no seed began"
-        time.sleep(0.2)
-    time.sleep(2.5)
-    lab.console("pve1", ["sh", "-c", "kill -9 $(pgrep -f 'blocks.pyz.* seed')"])
+@contextlib.contextmanager
+def slow_seed(lab: Lab, guest: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Begin a move whose seed takes long; give it when its worker has made a checkpoint."""
+    words = ["-m", "releve.cli", "migrate", "run", guest, "--bandwidth", "1"]
+    saved = "cat /var/lib/releve/migrate/*/vda/journal.jsonl 2>/dev/null | grep -c checkpoint"
+    before = int(watch.console(lab, "pve1", f"{saved} || :"))
+    with subprocess.Popen(
+        lab.workstation([sys.executable, *words]), cwd=ROOT, env=lab_run.environment(lab),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 90
+        while int(watch.console(lab, "pve1", f"{saved} || :")) == before:
+            assert time.monotonic() < deadline, "no seed made a checkpoint"
+            assert process.poll() is None, "the move ended"
+            time.sleep(0.2)
+        yield process

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -37,7 +36,6 @@ def bring_up(lab: Lab, progress: Progress) -> None:
     """Check the machine, build what is missing, start the hosts and the guests."""
     begun = time.monotonic()
     lab.down()
-    shutil.rmtree(ROOT / "build" / "migrate", ignore_errors=True)  # speaks of hosts that are gone
     machine.check(lab)
     images.ensure(progress.note)
     guests.ensure(lab.town, progress.note)

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import secrets
+import shutil
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -206,6 +207,8 @@ class Lab:
         self.down()
         for net in self.town.networks.values():
             network.refuse_overlap(net.cidr)
+        # The journals of moves speak of hosts that are gone.
+        shutil.rmtree(self.root / "build" / "migrate", ignore_errors=True)
         self.state.mkdir(parents=True, exist_ok=True)
         (self.state / "run-id").write_text(secrets.token_hex(8) + "\n")
         passwords = self._make_keys()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from releve.blocks.errors import MonitorError
 from releve.errors import InputError, RefusedError, ReleveError
 from releve.migrate.pve import PveTarget
+from releve.migrate.record import runs_of
 from releve.migrate.source import SourceGuest, Virsh, look
 from releve.ssh import Ssh
 
@@ -152,7 +153,8 @@ def _node_findings(town: Town, name: str, node: Ssh) -> list[Finding]:
         vmid, there = town.guests[name].vmid, PveTarget.of(town, name).owner()
     except ReleveError as error:
         return [*found, Finding("node-lets-us-in", passed=False, value=str(error))]
-    mark = "free" if there is None else f"guest of {there or 'somebody else'}"
+    mark = "free" if there is None else f"a guest of run {there or 'nobody'} is there"
     found.append(Finding("node-lets-us-in", passed=True, value=node.address))
     remedy = "give the guest another vmid, or remove that one by hand"
-    return [*found, Finding("vmid-free", there != "", f"{vmid}: {mark}", remedy)]
+    free = there is None or there in runs_of(name)
+    return [*found, Finding("vmid-free", free, f"{vmid}: {mark}", remedy)]

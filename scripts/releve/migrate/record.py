@@ -126,6 +126,12 @@ class Record:
         self._lock.close()
 
 
+def runs_of(guest: str, folder: Path = FOLDER) -> set[str]:
+    """Return the ids of all runs that this workstation made for a guest."""
+    events = read(folder / guest / "journal.jsonl")
+    return {str(event["run"]) for event in events if event["event"] == "run-began"}
+
+
 def run_events(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the events from the newest `run-began` on."""
     for index in range(len(events) - 1, -1, -1):
