@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from releve.command import run
+from releve.lab import processes
 from releve.lab.cache import cache_folder, key_of, locked
 from releve.lab.podman import image_exists, podman
 
@@ -29,6 +32,8 @@ ROLE_PACKAGES = (
     "socat",
 )
 REPOSITORY_MOUNT = "/srv/apt"
+KEEP_DAYS = 30
+_PART = ".part-"
 
 _BASE = (
     "dbus",
@@ -73,8 +78,9 @@ _APT = ('APT::Install-Recommends "false"', 'Acquire::Languages "none"')
 _REMOVE = 'rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/hostname "$1"/etc/resolv.conf'
 # Timers that would start by themselves in the middle of a drill.
 _QUIET = (
-    'systemctl --root="$1" --quiet mask apt-daily.timer apt-daily-upgrade.timer '
-    "e2scrub_all.timer fstrim.timer systemd-modules-load.service systemd-timesyncd.service"
+    "for unit in apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer "
+    "systemd-modules-load.service systemd-timesyncd.service; do "
+    'ln -sf /dev/null "$1"/etc/systemd/system/$unit; done'
 )
 _ONE_SOURCE = (
     'rm -rf "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/*; '
@@ -154,8 +160,33 @@ def ensure(tell: Callable[[str], None]) -> None:
     Raises CommandError with mmdebstrap's or podman's last lines.
     """
     with locked("images"), ThreadPoolExecutor(max_workers=2) as pool:
+        _forget_old()
         for line in pool.map(_provide, missing()):
             tell(line)
+
+
+def _forget_old() -> None:
+    """Remove half-built images, and those that no recipe has named for a month."""
+    folder, keys = cache_folder(), {image.key for image in IMAGES.values()}
+    # We hold the cache's lock: whoever still works in there is left from a run that was killed.
+    processes.end_all(processes.naming(f"{folder}/images/{_PART}"))
+    for part in folder.glob(f"images/{_PART}*"):
+        shutil.rmtree(part)
+    limit = time.time() - KEEP_DAYS * 86_400
+    for file in (*folder.glob("images/*.tar"), *folder.glob("apt/*")):
+        if file.stem.rpartition("-")[2] in keys:
+            os.utime(file)
+        elif file.stat().st_mtime < limit:
+            _remove(file)
+
+
+def _remove(file: Path) -> None:
+    if file.is_dir():
+        shutil.rmtree(file)
+        return
+    name, _, key = file.stem.rpartition("-")
+    podman("rmi", "--ignore", f"localhost/releve-lab-{name}:{key}", check=False)
+    file.unlink()
 
 
 def _provide(image: Image) -> str:
@@ -170,7 +201,8 @@ def _provide(image: Image) -> str:
 
 def _build(image: Image) -> None:
     image.archive.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=image.archive.parent, prefix=".part-") as scratch:
+    with tempfile.TemporaryDirectory(dir=image.archive.parent, prefix=_PART) as scratch:
+        Path(scratch).chmod(0o755)  # apt fetches as a user of its own
         packages, part = Path(scratch, "apt"), Path(scratch, "image.tar")
         packages.mkdir()
         packages.chmod(0o755)
@@ -190,6 +222,8 @@ def _build(image: Image) -> None:
                 str(part),
             ],
             timeout=1800,
+            # Its root lies where the next run finds and removes it when this one is killed.
+            env={**os.environ, "TMPDIR": scratch},
         )
         if first:
             index = run(["apt-ftparchive", "packages", "."], timeout=120, cwd=str(packages))

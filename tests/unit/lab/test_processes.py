@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -46,3 +47,16 @@ def test_a_note_that_was_cut_short_is_no_error(tmp_path: Path) -> None:
 
 def test_our_own_line_of_processes_is_known() -> None:
     assert {os.getpid(), os.getppid()} <= processes.ancestors()
+
+
+def test_those_that_name_a_text_are_found_and_ended(tmp_path: Path) -> None:
+    sleepers = [
+        subprocess.Popen([*SLEEP, str(tmp_path / name)]) for name in ("part-1", "part-2", "other")
+    ]
+    found = processes.naming(str(tmp_path / "part-"))
+    processes.end_all(found)
+
+    assert set(found) == {one.pid for one in sleepers[:2]}
+    assert [one.poll() is None for one in sleepers] == [False, False, True]
+    sleepers[2].kill()
+    sleepers[2].wait()
