@@ -65,7 +65,7 @@ def attempts(vault: str, guest: str) -> list[Attempt]:
     files = f"{receive}:/srv/vault/copies"
     return [
         *tried,
-        Attempt("terminal-refused", f"ssh {options} -tt {receive} </dev/null", ONE_THING),
+        Attempt("terminal-refused", f"ssh {options} -tt {receive} </dev/null", "PTY allocation"),
         Attempt("scp-refused", f"scp -O {options} {files}/x /tmp/ </dev/null", ""),
         Attempt("sftp-refused", f"echo ls | sftp {options} -b - {receive}", ""),
         Attempt(

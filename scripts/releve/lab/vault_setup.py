@@ -17,29 +17,35 @@ from releve.command import run
 from releve.errors import ReleveError
 from releve.lab.topology import Lab
 from releve.ssh import Ssh
+from releve.town.inputs import role_inputs
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAY_SECONDS = 600
 
 
 def set_up(lab: Lab) -> None:
-    """Apply `playbooks/vault.yml` to the senders and to the vault; raises CommandError."""
+    """Apply `playbooks/vault.yml` to the senders and to the vault; raises CommandError.
+
+    The vault gets an inventory of its own, as at a real console: what it says of the connection
+    must not reach the steps that run on the workstation.
+    """
     assert lab.town.vault is not None  # noqa: S101  # the lab's town has one
-    _play(lab, "--limit", "vault_senders")
+    _play(lab, lab.town.file, "vault_senders")
     senders = [
         {"name": name, "public_key": _public_key(lab, name)} for name in lab.town.vault.senders
     ]
     host = lab.town.vault.host
-    words = {
+    words = role_inputs(lab.town)[host] | {
         "ansible_connection": "containers.podman.podman",
         "ansible_host": lab.part(host),
         "ansible_podman_extra_args": "--runtime runc",
+        "ansible_pipelining": True,
         "vault_target_senders": senders,
     }
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(words, file)
-        file.flush()
-        _play(lab, "--limit", "vaults", "--extra-vars", f"@{file.name}")
+    with tempfile.TemporaryDirectory(prefix="releve-") as folder:
+        inventory = Path(folder) / "vault.yml"
+        inventory.write_text(json.dumps({"vaults": {"hosts": {host: words}}}))
+        _play(lab, inventory, "vaults")
 
 
 def _public_key(lab: Lab, name: str) -> str:
@@ -47,9 +53,9 @@ def _public_key(lab: Lab, name: str) -> str:
     return Ssh.to(lab.town, name).run(line).stdout.strip()
 
 
-def _play(lab: Lab, *words: str) -> None:
+def _play(lab: Lab, inventory: Path, group: str) -> None:
     program = str(Path(sys.executable).with_name("ansible-playbook"))
-    argv = [program, "-i", str(lab.town.file), "playbooks/vault.yml", *words]
+    argv = [program, "-i", str(inventory), "playbooks/vault.yml", "--limit", group]
     click.echo(run(argv, timeout=PLAY_SECONDS, cwd=str(lab.root)).stdout)
 
 

@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from releve.vault.send import connect
+from releve.vault.send import connected
 from releve.vault.store import MANIFEST, blocks_of_image, line_of
 from releve.vault.wire import BLOCK, HELLO, Block, DiskSize, Reader, WireError, disks_of
 
@@ -43,12 +43,8 @@ class Sums:
 
 def peek(settings: Settings, number: int | None) -> dict[str, Any]:
     """Return what a copy says of itself (its text files and disks), without reading its disks."""
-    with connect(settings.ssh(settings.restore_user, _command(number))) as process:
-        assert process.stdout is not None  # noqa: S101  # asked for in connect
-        try:
-            words = Reader(process.stdout.read).words(HELLO)
-        finally:
-            process.kill()
+    with connected(settings.ssh(settings.restore_user, _command(number))) as (_out, reader):
+        words = reader.words(HELLO)
     disks_of(words, LARGEST)
     return words
 
@@ -59,20 +55,15 @@ def fetch(settings: Settings, number: int | None, targets: dict[str, Path]) -> d
     `faults` names all that is not as the manifest says; it is empty when the volumes hold the
     copy. Raises WireError or Refusal when the copy does not come, OSError when it cannot be kept.
     """
-    with connect(settings.ssh(settings.restore_user, _command(number))) as process:
-        assert process.stdout is not None  # noqa: S101  # asked for in connect
-        try:
-            reader = Reader(process.stdout.read)
-            words = reader.words(HELLO)
-            disks = disks_of(words, LARGEST)
-            if {disk.name for disk in disks} != set(targets):
-                names = ", ".join(disk.name for disk in disks)
-                message = f"the copy has the disks {names}: name a target for each"
-                raise WireError(message)
-            reader.expect(disks)
-            arrived = _write_all(reader, disks, targets)
-        finally:
-            process.kill()
+    with connected(settings.ssh(settings.restore_user, _command(number))) as (_out, reader):
+        words = reader.words(HELLO)
+        disks = disks_of(words, LARGEST)
+        if {disk.name for disk in disks} != set(targets):
+            names = ", ".join(disk.name for disk in disks)
+            message = f"the copy has the disks {names}: name a target for each"
+            raise WireError(message)
+        reader.expect(disks)
+        arrived = _write_all(reader, disks, targets)
     written = {disk.name: _read_back(targets[disk.name], disk) for disk in disks}
     bad = faults(words["files"], arrived)
     return {

@@ -7,9 +7,11 @@ of the last copy, the sha256 of that list: when the vault knows another one, all
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -214,6 +216,28 @@ class Sender:
             raise
 
 
-def connect(argv: list[str]) -> subprocess.Popen[bytes]:
-    """Start the program that carries the frames (ssh), its two pipes open."""
-    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+@contextlib.contextmanager
+def connected(argv: list[str]) -> Iterator[tuple[IO[bytes], Reader]]:
+    """Yield the two ends of the program that carries the frames (ssh).
+
+    A WireError gains what that program said last: "permission denied" tells more than a cut.
+    """
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said) as ssh,
+    ):
+        assert ssh.stdin is not None  # noqa: S101  # asked for above
+        assert ssh.stdout is not None  # noqa: S101  # likewise
+        try:
+            yield ssh.stdin, Reader(ssh.stdout.read)
+        except (WireError, BrokenPipeError) as error:
+            ssh.kill()
+            said.seek(0)
+            lines = said.read().decode(errors="replace").split("\n")
+            last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+            message = f"{error}; {argv[0]} said: {last[:300] or 'nothing'}"
+            raise WireError(message) from error
+        finally:
+            ssh.kill()
+            with contextlib.suppress(BrokenPipeError):
+                ssh.stdin.close()

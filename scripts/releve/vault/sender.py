@@ -17,10 +17,10 @@ from releve.blocks.errors import BlocksError
 from releve.vault.freeze import Freeze, Monitor, NbdDisk, clear
 from releve.vault.node import NodeError, NodeGuest
 from releve.vault.run import ProgramError
-from releve.vault.send import KnownBlocks, Sender, Sent, connect
+from releve.vault.send import KnownBlocks, Sender, Sent, connected
 from releve.vault.stopped import stopped
 from releve.vault.store import VaultError
-from releve.vault.wire import Reader, Refusal, WireError
+from releve.vault.wire import Refusal, WireError
 from releve.witness import WitnessError, ask
 
 if TYPE_CHECKING:
@@ -180,14 +180,8 @@ def _send(
 ) -> Sent:
     command = " ".join(["put", name, *(one.disk.name for one in disks)])
     known = [KnownBlocks.load(folder, one.disk) for one in disks]
-    with connect(settings.ssh(settings.receive_user, command)) as process:
-        assert process.stdin is not None  # noqa: S101  # asked for in connect
-        assert process.stdout is not None  # noqa: S101  # likewise
-        try:
-            return Sender(process.stdin, Reader(process.stdout.read)).put(disks, known, words)
-        except BaseException:
-            process.kill()
-            raise
+    with connected(settings.ssh(settings.receive_user, command)) as (out, reader):
+        return Sender(out, reader).put(disks, known, words)
 
 
 def _words(settings: Settings, name: str, guest: NodeGuest, *, running: bool) -> dict[str, Any]:
