@@ -7,9 +7,11 @@ from the senders to the vault's console (the public halves of their keys) is car
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,6 +23,7 @@ from releve.town.inputs import role_inputs
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAY_SECONDS = 600
+CONSOLE_KEYS = "/run/console.keys"
 
 
 def set_up(lab: Lab) -> None:
@@ -35,17 +38,39 @@ def set_up(lab: Lab) -> None:
         {"name": name, "public_key": _public_key(lab, name)} for name in lab.town.vault.senders
     ]
     host = lab.town.vault.host
-    words = role_inputs(lab.town)[host] | {
-        "ansible_connection": "containers.podman.podman",
-        "ansible_host": lab.part(host),
-        "ansible_podman_extra_args": "--runtime runc",
-        "ansible_pipelining": True,
-        "vault_target_senders": senders,
-    }
+    words = role_inputs(lab.town)[host] | _console(lab, host) | {"vault_target_senders": senders}
     with tempfile.TemporaryDirectory(prefix="releve-") as folder:
         inventory = Path(folder) / "vault.yml"
         inventory.write_text(json.dumps({"vaults": {"hosts": {host: words}}}))
-        _play(lab, inventory, "vaults")
+        try:
+            _play(lab, inventory, "vaults")
+        finally:
+            lab.console(host, ["rm", "-f", CONSOLE_KEYS])
+
+
+def _console(lab: Lab, host: str) -> dict[str, Any]:
+    """Return how Ansible works at a host's console, where ssh over the network lets nobody in.
+
+    An sshd that talks on the console's own wires serves this one connection: many times faster
+    than a container's exec for each step, and gone with it.
+    """
+    lab.console(host, ["sh", "-c", f"umask 077; cat > {CONSOLE_KEYS}"], stdin=lab.login_key)
+    options = (
+        "HostKey=/etc/ssh/ssh_host_ed25519_key",
+        "UsePAM=yes",
+        f"AuthorizedKeysFile={CONSOLE_KEYS}",
+    )
+    sshd = ["/usr/sbin/sshd", "-i", "-f", "/dev/null"]
+    sshd += [word for option in options for word in ("-o", option)]
+    wires = shlex.join(["podman", "--runtime", "runc", "exec", "-i", lab.part(host), *sshd])
+    return {
+        "ansible_host": str(lab.town.hosts[host].address),
+        "ansible_user": "root",
+        "ansible_ssh_private_key_file": str(lab.identity),
+        "ansible_ssh_common_args": (
+            f"-o UserKnownHostsFile={lab.known_hosts} -o BatchMode=yes -o ProxyCommand='{wires}'"
+        ),
+    }
 
 
 def _public_key(lab: Lab, name: str) -> str:

@@ -81,13 +81,15 @@ def _seal(config: Config, words: argparse.Namespace) -> int:
 
 
 def _list(config: Config, _words: argparse.Namespace) -> int:
-    for copy in Store(config.root).all_copies():
+    store = Store(config.root)
+    for copy in store.all_copies():
         facts = copy.facts()
         size = sum(disk.size for disk in copy.disks())
         _say(
             f"{_title(copy)}  received {facts['received']}  locked until {facts['lock_until']}  "
             f"{size} bytes, {facts['stored_bytes']} new  "
             f"{'sealed' if seal.is_sealed(copy) else 'NOT SEALED'}"
+            f"{'  SUSPECT: verify it' if store.suspect(copy).exists() else ''}"
         )
     return 0
 

@@ -219,7 +219,8 @@ def _session(config: Config, order: Order, reader: Reader, out: BinaryIO) -> dic
         _may_come(config, store, order, copies)
         upload = Upload(config, store, order)
         try:
-            upload.prepare(disks, copies[-1] if copies else None, roots)
+            good = copies and not store.suspect(copies[-1]).exists()
+            upload.prepare(disks, copies[-1] if good else None, roots)
             base = [target.based for target in upload.targets]
             out.write(frame_of_words(ANSWER, {"version": VERSION, "base": base}))
             out.flush()

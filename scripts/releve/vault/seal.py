@@ -73,6 +73,7 @@ def seal_all(config: Config) -> list[Copy]:
             copy = seal(config, store, upload)
         except (VaultError, WireError) as error:
             syslog.syslog(syslog.LOG_ERR, f"refused upload {upload.name}: {error}")
+            _suspect_base(store, upload.name)
             _remove(upload)
             continue
         syslog.syslog(syslog.LOG_NOTICE, f"sealed {copy.sender}/{copy.guest} {copy.folder.name}")
@@ -95,6 +96,17 @@ def recover(config: Config) -> None:
     for copy in store.all_copies():
         if not is_sealed(copy):
             finish(store, copy)
+
+
+def _suspect_base(store: Store, name: str) -> None:
+    """Mark the copy that a refused upload was built from: it may have been altered, or have rotted.
+
+    The next upload is then sent whole, so a bad copy does not keep good ones from coming.
+    """
+    sender, _, guest = name.partition(".")
+    copies = store.copies_of(sender, guest) if is_name(sender) and is_name(guest) else []
+    if copies:
+        store.suspect(copies[-1]).touch()
 
 
 def seal(config: Config, store: Store, upload: Path) -> Copy:

@@ -142,6 +142,11 @@ class Store:
         return self.root / "copies"
 
     @property
+    def suspects(self) -> Path:
+        """Where copies are named that must not be built upon."""
+        return self.root / "suspect"
+
+    @property
     def log(self) -> Path:
         """The vault's log."""
         return self.root / "vault.log"
@@ -149,6 +154,10 @@ class Store:
     def upload(self, sender: str, guest: str) -> Path:
         """Return where a whole upload of this guest waits; names are checked already."""
         return self.done / f"{sender}.{guest}"
+
+    def suspect(self, copy: Copy) -> Path:
+        """Return the mark that a copy is not what it was; it is there or not."""
+        return self.suspects / f"{copy.sender}.{copy.guest}.{copy.folder.name}"
 
     def guest(self, sender: str, guest: str) -> Path:
         """Return the folder of a guest's copies."""

@@ -202,6 +202,21 @@ def test_an_altered_copy_is_found_and_named(vault: Vault, image: Image) -> None:
     assert any("seal is broken" in fault for fault in faults)
 
 
+def test_an_altered_copy_does_not_keep_the_next_from_coming(vault: Vault, image: Image) -> None:
+    vault.put(image)
+    (copy,) = vault.copies()
+    unseal(copy.folder)
+    with (copy.folder / "vda.raw").open("r+b") as stream:
+        stream.write(b"altered")
+    with pytest.raises(Refusal, match="not sealed"):
+        vault.put(image)
+    assert len(vault.copies()) == 1
+    sent, _ = vault.put(image)
+    assert sent.compared == "all"
+    assert verify(vault.store, vault.copies()[-1]) == []
+    assert vault.put(image)[0].compared == "compared"
+
+
 def test_a_manifest_made_to_fit_is_found_by_the_log(vault: Vault, image: Image) -> None:
     vault.put(image)
     (copy,) = vault.copies()

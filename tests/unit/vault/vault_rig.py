@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LAYOUT = ("incoming", "done", "work", "copies")
+LAYOUT = ("incoming", "done", "work", "copies", "suspect")
 
 
 @dataclass
