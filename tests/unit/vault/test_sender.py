@@ -310,6 +310,10 @@ def test_a_copy_comes_back_through_a_grant(node: Node) -> None:
     answer = node.send("fetch", f"vda={target}")
     assert (answer["faults"], answer["written"]) == ([], True)
     assert target.read_bytes() == node.raw.read_bytes()
+    assert target.stat().st_blocks * 512 < 5 * MIB
+    target.write_bytes(os.urandom(16 * MIB))
+    assert node.send("fetch", f"vda={target}")["written"]
+    assert target.read_bytes() == node.raw.read_bytes()
 
 
 def test_a_copy_that_was_altered_on_the_vault_is_named(node: Node) -> None:
