@@ -66,12 +66,15 @@ class Site:
         part.write_text(json.dumps(order))
         part.replace(self.lab.world / "control.d" / "order")
 
+    def events(self, begin: int) -> str:
+        """Return what the power side saw after its first `begin` events."""
+        return "\n".join((self.lab.world / "events.jsonl").read_text().splitlines()[begin:])
+
     def saw(self, begin: int, subject: str, kind: str, seconds: float = 0) -> bool:
         """Tell whether the power side saw something after its first `begin` events."""
         deadline = time.monotonic() + seconds
         while True:
-            lines = (self.lab.world / "events.jsonl").read_text().splitlines()[begin:]
-            events = [json.loads(line) for line in lines]
+            events = [json.loads(line) for line in self.events(begin).splitlines()]
             if any(one["subject"] == subject and one["kind"] == kind for one in events):
                 return True
             if time.monotonic() > deadline:
@@ -150,13 +153,13 @@ def test_a_guest_that_ignores_its_power_button_is_named(site: Site) -> None:
 
 
 def test_a_ups_that_never_cuts_leaves_nobody_dark(site: Site) -> None:
-    begin = len((site.lab.world / "events.jsonl").read_text().splitlines())
+    begin = len(site.events(0).splitlines())
     site.control(behaviour="ign", mains="off")
     assert site.saw(begin, "ups1", "command", 90)
     site.control(mains="on")
 
-    assert site.saw(begin, "pve1", "power-on", 60)
-    assert site.saw(begin, "nas", "power-on", 90)
+    assert site.saw(begin, "pve1", "power-on", 60), site.events(begin)
+    assert site.saw(begin, "nas", "power-on", 90), site.events(begin)
     assert not site.saw(begin, "ups1", "output-off")
     site.lab.await_ready("nas")
     for guest in site.lab.town.guests:

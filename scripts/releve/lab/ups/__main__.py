@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+from releve.command import CommandError
 from releve.errors import InputError
 from releve.lab import network
 from releve.lab.podman import podman
@@ -36,7 +37,7 @@ def world_of(lab: Lab) -> World:
     return World(
         ups=name,
         folder=lab.world,
-        machines=Containers(lambda host: first_process(lab, host), lab.power_cut, Starter(lab)),
+        machines=Containers(Processes(lab, fed), lab.power_cut, Starter(lab)),
         journal=Journal(lab.world / "events.jsonl"),
         battery=Battery(ups.capacity_seconds),
         fed=fed,
@@ -44,10 +45,34 @@ def world_of(lab: Lab) -> World:
     )
 
 
-def first_process(lab: Lab, host: str) -> int | None:
-    """Return the process id of a host's init, as this machine counts it."""
-    asked = podman("inspect", "--format", "{{.State.Pid}}", lab.part(host), check=False)
-    return int(asked.stdout) if asked.returncode == 0 and int(asked.stdout) > 0 else None
+class Processes:
+    """The first process of each host, looked up beside the clock: podman may take seconds."""
+
+    def __init__(self, lab: Lab, hosts: tuple[str, ...]) -> None:
+        """Look now, and then every second."""
+        self.lab, self.hosts = lab, hosts
+        self.pids: dict[str, int] = {}
+        self.look()
+        threading.Thread(target=self._for_ever, daemon=True).start()
+
+    def __call__(self, host: str) -> int | None:
+        """Return the process id of a host's init as this machine counts it; it may be gone."""
+        return self.pids.get(host)
+
+    def look(self) -> None:
+        """Ask podman for all hosts at once."""
+        names = [self.lab.part(host) for host in self.hosts]
+        asked = podman("inspect", "--format", "{{.State.Pid}}", *names, check=False)
+        if asked.returncode == 0:
+            self.pids = dict(zip(self.hosts, map(int, asked.stdout.split()), strict=True))
+
+    def _for_ever(self) -> None:
+        while True:
+            time.sleep(1)
+            try:
+                self.look()
+            except CommandError as error:
+                LOG.warning("podman does not say which hosts run: %s", error)
 
 
 class Starter:

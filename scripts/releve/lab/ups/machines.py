@@ -62,7 +62,7 @@ class Containers:
             self.start(host)
 
     def _first_process(self, host: str) -> int | None:
-        """Return the pid; asking the engine costs 0.1 s, so a living one is remembered."""
+        """Return the pid of a living one, remembered with its start time."""
         pid, birth = self.known.get(host, (0, ""))
         if pid and self._birth(pid) == birth:
             return pid

@@ -133,11 +133,12 @@ class World:
     def _off(self, why: str) -> None:
         self.output, self.cut_at, self.on_at = False, None, None
         self.journal.note(self.ups, "output-off", f"output off: {why}")
-        for host in self.fed:
-            state = self.machines.state(host)
+        met = {host: self.machines.state(host) for host in self.fed}
+        for host, state in met.items():
             clean = state is not State.RUNNING
             words = "was down" if clean else "UNCLEAN: lost its power while it ran"
             self.journal.note(host, "cut", f"{words} ({state.value})", clean=clean)
+        for host, state in met.items():
             if state is not State.HALTED:
                 self.machines.cut(host)
             self.states[host] = State.HALTED
