@@ -20,7 +20,7 @@ SCENARIOS = molecule.scenarios(ROOT)
 TAIL_LINES = 40
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def results() -> Iterator[dict[tuple[str, str], molecule.Result]]:
     """Run all scenarios, two at a time, and give how each ended."""
     if os.geteuid() != 0:

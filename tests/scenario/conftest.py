@@ -17,6 +17,19 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 
+# One lab serves all: what only looks comes first, then the story, then what needs its end.
+ORDER = ("test_lab", "test_survey", "test_town_hall", "test_power", "test_sweep")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the scenarios in their order, after everything else."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.stem if item.path.parent.name == "scenario" else ""
+        return ORDER.index(name) + 1 if name in ORDER else 0
+
+    items.sort(key=place)
+
 
 def tell(text: str) -> None:
     """Progress goes to stderr, which pytest shows when a scenario fails."""
