@@ -53,6 +53,18 @@ def test_a_guest_gets_its_volume_and_runs(guests: Guests, storage: str) -> None:
     assert '"node-name": "drive-virtio0"' in nodes
 
 
+def test_a_removed_guest_leaves_no_volume_not_even_one_never_attached(
+    guests: Guests, storage: str
+) -> None:
+    volume = guests.allocate(storage, VMID, 8 * MIB)
+    settings = {"name": "trial", "memory": 64, "machine": "q35", "pool": "services", "onboot": 0}
+
+    guests.delete(VMID)
+
+    assert not volume.path.exists()
+    guests.create(VMID, settings)
+
+
 def test_a_running_guest_is_not_removed(guests: Guests) -> None:
     guests.start(VMID)
 

@@ -122,8 +122,12 @@ class Guests:
         self._do("POST", f"{self._at(vmid)}/status/stop", {})
 
     def delete(self, vmid: int) -> None:
-        """Remove a stopped guest and every volume that it names."""
-        self._do("DELETE", self._at(vmid), {"purge": True})
+        """Remove a stopped guest and every volume with its number.
+
+        PVE leaves by itself the volumes that the guest does not name, and ours names its disks
+        only when they hold what they should.
+        """
+        self._do("DELETE", self._at(vmid), {"purge": True, "destroy-unreferenced-disks": True})
 
     def state(self, vmid: int) -> State:
         """Return whether a guest runs."""

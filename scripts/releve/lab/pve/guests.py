@@ -247,6 +247,8 @@ def delete(call: Call) -> str:
             for volume in attach.volumes_of(kept):
                 if double.storages.split(volume)[1] == vmid:
                     double.storages.split(volume)[2].unlink(missing_ok=True)
+            if call.values.get("destroy-unreferenced-disks"):
+                double.storages.free_all(vmid)
             (double.place.guests / f"{vmid}.conf").unlink()
         with changed(double.place) as content:
             for pool in content["pools"].values():

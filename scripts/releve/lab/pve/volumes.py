@@ -112,6 +112,14 @@ class Storages:
             if file.suffix in {".raw", ".qcow2"}
         ]
 
+    def free_all(self, vmid: int) -> None:
+        """Remove every volume with a guest's number from the enabled storages."""
+        for name, definition in self.all().items():
+            if not definition.get("disable"):
+                for row in self.listed(name):
+                    if row["vmid"] == vmid:
+                        self.split(row["volid"])[2].unlink()
+
     def space(self, storage: str) -> dict[str, Any]:
         """Return what GET nodes/{node}/storage/{storage}/status answers."""
         definition = self.one(storage)
