@@ -135,6 +135,7 @@ class TestMigrate:
         do(lab, "releve", "migrate", "rollback", "compta", "--yes")
         await_newer(lab, "compta")
 
+    @pytest.mark.unproven
     def test_a_verifier_that_lies_is_found_by_others(self, lab: Lab, tmp_path: Path) -> None:
         """With the product's verifier broken and a byte flipped, the independent eyes see it."""
         broken = tmp_path / "scripts"
@@ -150,6 +151,7 @@ class TestMigrate:
         do(lab, "releve", "migrate", "rollback", "compta", "--yes")
         await_newer(lab, "compta")
 
+    @pytest.mark.unproven
     def test_a_controller_killed_after_the_power_off_leaves_nobody_in_the_dark(
         self, lab: Lab
     ) -> None:
@@ -160,6 +162,7 @@ class TestMigrate:
         assert lab.ask("compta", VOLUME_PATIENCE).boots == before.boots + 1
         assert lab.console("old", ["systemctl", "is-active", "libvirtd"]).stdout == "active\n"
 
+    @pytest.mark.unproven
     def test_a_rollback_restores_the_very_definition(self, lab: Lab) -> None:
         look = "virsh dumpxml --inactive --security-info compta; ls -R /etc/libvirt/qemu"
         before = watch.console(lab, "old", look)
@@ -174,6 +177,7 @@ class TestMigrate:
         assert lab.ask("compta", VOLUME_PATIENCE).whole
         assert lab.console("pve1", ["pgrep", "-c", "qemu-system"], check=False).stdout == "0\n"
 
+    @pytest.mark.unproven
     def test_a_guest_moves_and_keeps_every_byte(self, lab: Lab) -> None:
         before = lab.ask("compta")
 
@@ -187,6 +191,7 @@ class TestMigrate:
         assert after["newest"] > before.newest
         assert after["unclean"] == before.unclean
 
+    @pytest.mark.unproven
     def test_a_killed_worker_and_a_killed_controller_cost_no_byte_twice(self, lab: Lab) -> None:
         before = lab.ask("dossiers")
         with slow_seed(lab, "dossiers") as first:
@@ -205,12 +210,14 @@ class TestMigrate:
         assert after["chain"] == "whole"
         assert after["newest"] > before.newest
 
+    @pytest.mark.unproven
     def test_the_source_can_not_start_by_accident(self, lab: Lab) -> None:
         for guest in GUESTS:
             done = lab.console("old", ["virsh", "start", guest], check=False)
             assert done.returncode != 0
 
 
+@pytest.mark.unproven
 class TestVault:
     def test_each_guest_is_copied_and_sealed(self, lab: Lab) -> None:
         do(lab, "python", "-m", "releve.lab.vault_setup")
@@ -241,6 +248,7 @@ class TestVault:
         assert after["boots"] == held.boots + 1
 
 
+@pytest.mark.unproven
 def test_the_report_says_what_was_proved(lab: Lab) -> None:
     do(lab, "releve", "report")
 

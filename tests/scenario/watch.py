@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from releve.lab.topology import Lab
 
 SOURCE = {
-    "compta": "sha256sum < /var/lib/libvirt/images/compta.raw*",
-    "dossiers": "qemu-img convert -O raw /var/lib/libvirt/images/dossiers.qcow2* /tmp/whole.raw"
+    "compta": "sha256sum < /var/lib/libvirt/images/compta.raw",
+    "dossiers": "qemu-img convert -O raw /var/lib/libvirt/images/dossiers.qcow2 /tmp/whole.raw"
     " && sha256sum < /tmp/whole.raw; rm -f /tmp/whole.raw",
 }
 ASK = """
