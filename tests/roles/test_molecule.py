@@ -50,3 +50,9 @@ def test_role(results: dict[tuple[str, str], molecule.Result], role: str, scenar
     result = results[role, scenario]
     tail = result.log.read_text(errors="replace").splitlines()[-60:]
     assert result.passed, f"Molecule ended with {result.code}; {result.log}:\n" + "\n".join(tail)
+
+
+def test_every_role_has_a_scenario() -> None:
+    roles = {path.parents[1].name for path in ROOT.glob("roles/*/tasks/main.yml")}
+
+    assert roles == {role for role, _scenario in SCENARIOS}
