@@ -6,12 +6,12 @@ import json
 
 import click
 
-from releve.cli.options import inventory_option, town_of
+from releve.cli.options import inventory_option, json_option, town_of
 
 
 @click.command()
 @inventory_option
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
     """Read the town file and say what is wrong with it; nothing is touched.

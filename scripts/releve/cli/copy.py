@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from releve.cli.options import inventory_option, town_of
+from releve.cli.options import (
+    EVIDENCE,
+    inventory_option,
+    json_option,
+    lab_option,
+    say,
+    tell_verdict,
+    town_of,
+)
 from releve.drills.console import LabConsole
 from releve.drills.copies import copy_guests
-from releve.errors import ExitCode
 from releve.vault.site import SenderHost, guests_to_copy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-EVIDENCE = Path("build/evidence")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-lab_option = click.option(
-    "--lab",
-    type=click.Path(path_type=Path),
-    is_flag=False,
-    flag_value=Path("build/lab"),
-    help="Look at the seals at the vault's console in the lab of this state folder.",
-)
+    from pathlib import Path
 
 
 @click.group()
@@ -51,15 +48,8 @@ def run(
     names = guests_to_copy(town, () if everyone else guests)
     assert town.vault is not None  # noqa: S101  # guests_to_copy refused a town without one
     console = LabConsole.of(lab, town.vault.host) if lab else None
-    evidence = copy_guests(town, names, EVIDENCE, lambda line: click.echo(line, err=True), console)
-    failed = [check for check in evidence.checks if not check.passed]
-    for check in failed:
-        click.echo(f"failed {check.id}: {check.note}", err=True)
-    if as_json:
-        click.echo(json.dumps({"passed": evidence.passed, "evidence": str(evidence.path)}))
-    else:
-        click.echo(f"{evidence.path}: {len(evidence.checks)} checks, {len(failed)} failed")
-    return ExitCode.DONE if evidence.passed else ExitCode.CHECK_FAILED
+    evidence = copy_guests(town, names, EVIDENCE, say, console)
+    return tell_verdict(evidence, as_json=as_json)
 
 
 @command.command("list")

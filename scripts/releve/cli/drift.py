@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from releve.cli.options import inventory_option, town_of
+from releve.cli.options import inventory_option, json_option, town_of
 from releve.errors import ExitCode
 from releve.playbook import Outcome, exists, play
 
@@ -16,7 +16,7 @@ PLAYBOOKS = ("provision", "power")
 
 @click.command()
 @inventory_option
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> int:
     """Compare the hosts with the town file; change nothing. Exit 4 when something differs.

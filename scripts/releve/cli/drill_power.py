@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from releve.cli.options import inventory_option, town_of
+from releve.cli.options import (
+    EVIDENCE,
+    inventory_option,
+    json_option,
+    lab_option,
+    say,
+    town_of,
+)
 from releve.drills.mains import LabMains
 from releve.drills.power import PowerDrill
 from releve.errors import InputError, RefusedError
 
-EVIDENCE = Path("build/evidence")
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
 @inventory_option
-@click.option(
-    "--lab",
-    type=click.Path(path_type=Path),
-    is_flag=False,
-    flag_value=Path("build/lab"),
-    help="In the lab whose state folder this is (alone: build/lab).",
-)
+@lab_option
 @click.option("--ups", "ups_name", help="Which UPS; needed when the town has several.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 @click.pass_context
 def command(ctx: click.Context, lab: Path | None, ups_name: str | None, as_json: bool) -> None:
     """Cut the mains of a UPS; judge how everybody stops and comes back.
@@ -40,10 +42,7 @@ def command(ctx: click.Context, lab: Path | None, ups_name: str | None, as_json:
         message = "drill power cuts the mains, and can do so only in the lab: add --lab"
         raise RefusedError(message)
 
-    def tell(line: str) -> None:
-        click.echo(line, err=True)
-
-    evidence = PowerDrill(town, LabMains(lab, name), name, tell).run(EVIDENCE)
+    evidence = PowerDrill(town, LabMains(lab, name), name, say).run(EVIDENCE)
     if as_json:
         click.echo(evidence.path.read_text(encoding="utf-8"))
     else:

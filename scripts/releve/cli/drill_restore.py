@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from releve.cli.options import inventory_option, town_of
+from releve.cli.options import (
+    EVIDENCE,
+    inventory_option,
+    json_option,
+    lab_option,
+    say,
+    tell_verdict,
+    town_of,
+)
 from releve.drills.console import LabConsole
 from releve.drills.pve_node import PveNode
 from releve.drills.restore import RestoreDrill
-from releve.errors import ExitCode, RefusedError
+from releve.errors import RefusedError
 from releve.vault.site import SenderHost, guests_to_copy
 
-EVIDENCE = Path("build/evidence")
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
 @inventory_option
 @click.argument("guest")
-@click.option(
-    "--lab",
-    type=click.Path(path_type=Path),
-    is_flag=False,
-    flag_value=Path("build/lab"),
-    help="In the lab whose state folder this is (alone: build/lab).",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@lab_option
+@json_option
 @click.pass_context
 def command(ctx: click.Context, guest: str, lab: Path | None, as_json: bool) -> int:
     """Destroy GUEST in the lab, restore it through a grant, and compare what came back.
@@ -46,14 +48,7 @@ def command(ctx: click.Context, guest: str, lab: Path | None, as_json: bool) -> 
         PveNode.of(town, guest),
         SenderHost.of(town, town.guests[guest].target),
         LabConsole.of(lab, town.vault.host),
-        lambda line: click.echo(line, err=True),
+        say,
     )
     evidence = drill.run(EVIDENCE)
-    failed = [check for check in evidence.checks if not check.passed]
-    for check in failed:
-        click.echo(f"failed {check.id}: {check.note}", err=True)
-    if as_json:
-        click.echo(json.dumps({"passed": evidence.passed, "evidence": str(evidence.path)}))
-    else:
-        click.echo(f"{evidence.path}: {len(evidence.checks)} checks, {len(failed)} failed")
-    return ExitCode.DONE if evidence.passed else ExitCode.CHECK_FAILED
+    return tell_verdict(evidence, as_json=as_json)

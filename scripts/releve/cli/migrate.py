@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from releve.cli.options import inventory_option, town_of
+from releve.cli.options import inventory_option, json_option, say, town_of
 from releve.errors import ExitCode, InputError, RefusedError
 from releve.migrate import plan as plans
 from releve.migrate.record import Record
@@ -19,13 +19,7 @@ from releve.migrate.status import status as status_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 guests_argument = click.argument("guests", nargs=-1)
-
-
-def say(line: str) -> None:
-    """Show progress on stderr."""
-    click.echo(line, err=True)
 
 
 @click.group()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from releve.cli.options import inventory_option, town_of
+from releve.cli.options import inventory_option, json_option, town_of
 from releve.errors import ExitCode
 from releve.migrate.survey_run import survey_host
 
@@ -21,7 +21,7 @@ from releve.migrate.survey_run import survey_host
     type=click.Path(path_type=Path, dir_okay=False),
     help="Use what an earlier survey read (build/survey/HOST.json); reach no host.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 @click.pass_context
 def command(ctx: click.Context, host: str, recorded: Path | None, as_json: bool) -> int:
     """Look at an old host, read-only, and write what it holds for the town file.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from releve.cli.lazy import run_command
 from releve.errors import InputError, ReleveError
 from releve.lab import extra, guests, images, machine, molecule
 from releve.lab.run import Progress, interrupt_on_signals, run_stages
@@ -189,17 +190,7 @@ def molecule_test(roles: tuple[str, ...]) -> None:
 
 def main() -> None:
     """Run a command; print an expected error as one line."""
-    try:
-        cli(standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("lab: interrupted; what it made is gone", err=True)
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except ReleveError as error:
-        click.echo(f"lab: {error}", err=True)
-        sys.exit(error.exit_code)
+    run_command(cli, "lab", "interrupted; what it made is gone")
 
 
 if __name__ == "__main__":
