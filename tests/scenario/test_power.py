@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from releve.lab.topology import Lab
 
-pytestmark = [pytest.mark.lab, pytest.mark.unproven]
+pytestmark = pytest.mark.lab
 PLAY_SECONDS = 400
 
 

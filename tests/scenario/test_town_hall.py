@@ -135,7 +135,6 @@ class TestMigrate:
         do(lab, "releve", "migrate", "rollback", "compta", "--yes")
         await_newer(lab, "compta")
 
-    @pytest.mark.unproven
     def test_a_verifier_that_lies_is_found_by_others(self, lab: Lab, tmp_path: Path) -> None:
         """With the product's verifier broken and a byte flipped, the independent eyes see it."""
         broken = tmp_path / "scripts"
@@ -151,7 +150,6 @@ class TestMigrate:
         do(lab, "releve", "migrate", "rollback", "compta", "--yes")
         await_newer(lab, "compta")
 
-    @pytest.mark.unproven
     def test_a_controller_killed_after_the_power_off_leaves_nobody_in_the_dark(
         self, lab: Lab
     ) -> None:
@@ -162,7 +160,6 @@ class TestMigrate:
         assert lab.ask("compta", VOLUME_PATIENCE).boots == before.boots + 1
         assert lab.console("old", ["systemctl", "is-active", "libvirtd"]).stdout == "active\n"
 
-    @pytest.mark.unproven
     def test_a_rollback_restores_the_very_definition(self, lab: Lab) -> None:
         look = "virsh dumpxml --inactive --security-info compta; ls -R /etc/libvirt/qemu"
         before = watch.console(lab, "old", look)
@@ -177,7 +174,6 @@ class TestMigrate:
         assert lab.ask("compta", VOLUME_PATIENCE).whole
         assert lab.console("pve1", ["pgrep", "-c", "qemu-system"], check=False).stdout == "0\n"
 
-    @pytest.mark.unproven
     def test_a_guest_moves_and_keeps_every_byte(self, lab: Lab) -> None:
         before = lab.ask("compta")
 
@@ -191,7 +187,6 @@ class TestMigrate:
         assert after["newest"] > before.newest
         assert after["unclean"] == before.unclean
 
-    @pytest.mark.unproven
     def test_a_killed_worker_and_a_killed_controller_cost_no_byte_twice(self, lab: Lab) -> None:
         before = lab.ask("dossiers")
         with slow_seed(lab, "dossiers") as first:
@@ -210,14 +205,12 @@ class TestMigrate:
         assert after["chain"] == "whole"
         assert after["newest"] > before.newest
 
-    @pytest.mark.unproven
     def test_the_source_can_not_start_by_accident(self, lab: Lab) -> None:
         for guest in GUESTS:
             done = lab.console("old", ["virsh", "start", guest], check=False)
             assert done.returncode != 0
 
 
-@pytest.mark.unproven
 class TestVault:
     def test_each_guest_is_copied_and_sealed(self, lab: Lab) -> None:
         do(lab, "python", "-m", "releve.lab.vault_setup")
@@ -248,14 +241,13 @@ class TestVault:
         assert after["boots"] == held.boots + 1
 
 
-@pytest.mark.unproven
 def test_the_report_says_what_was_proved(lab: Lab) -> None:
     do(lab, "releve", "report")
 
     page = (ROOT / "build/report/index.html").read_text()
     downtimes = [c for c in evidence("migrate")["checks"] if c["id"].endswith(".downtime")]
     assert downtimes
-    assert f"{downtimes[0]['value']}".replace(".", ",") in page
+    assert f"{downtimes[0]['value']:.1f}".replace(".", ",") in page
 
 
 def newest_copy(lab: Lab, guest: str) -> str:
@@ -275,11 +267,12 @@ def break_the_verifier(blocks: Path) -> None:
 @contextlib.contextmanager
 def slow_seed(lab: Lab, guest: str) -> Iterator[subprocess.Popen[bytes]]:
     """Begin a move whose seed takes long; give it when its worker has made a checkpoint."""
-    words = ["-m", "releve.cli", "migrate", "run", guest, "--bandwidth", "1"]
+    words = ["migrate", "run", guest, "--bandwidth", "1"]
+    releve = Path(sys.executable).with_name("releve")
     saved = "cat /var/lib/releve/migrate/*/vda/journal.jsonl 2>/dev/null | grep -c checkpoint"
     before = int(watch.console(lab, "pve1", f"{saved} || :"))
     with subprocess.Popen(
-        lab.workstation([sys.executable, *words]), cwd=ROOT, env=lab_run.environment(lab),
+        lab.workstation([str(releve), *words]), cwd=ROOT, env=lab_run.environment(lab),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         deadline = time.monotonic() + 90
