@@ -78,7 +78,7 @@ def _check_records(migration: Migration, address: tuple[str, int], off: dict[str
         "no-record-lost",
         kept is not None and kept.sum == off["sum"],
         newest,
-        unit="record",
+        unit="records",
         note="missing" if kept is None else f"sum {kept.sum}, acknowledged {off['sum']}",
     )
 

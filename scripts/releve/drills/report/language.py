@@ -30,7 +30,7 @@ BYTES = {"B": 0, "bytes": 0, "KiB": 1, "MiB": 2, "GiB": 3, "TiB": 4}
 # Units that evidence uses and that have another name in another language.
 UNITS = (
     *("records", "blocks", "changes", "differences", "files", "guests", "hosts", "copies"),
-    *("rounds", "extents", "obstacles"),
+    *("rounds", "extents", "obstacles", "devices"),
 )
 BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:")

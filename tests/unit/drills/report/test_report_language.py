@@ -12,7 +12,15 @@ import pytest
 from jinja2.ext import extract_from_ast
 
 import releve.drills.report
-from releve.drills.report.language import BYTE_UNITS, LOCALES, MONTHS, UNITS, Language, read_po
+from releve.drills.report.language import (
+    BYTE_UNITS,
+    BYTES,
+    LOCALES,
+    MONTHS,
+    UNITS,
+    Language,
+    read_po,
+)
 from releve.errors import InputError
 
 PACKAGE = Path(releve.drills.report.__file__).parent
@@ -135,3 +143,17 @@ def test_dates_are_of_the_town() -> None:
 def test_a_po_file_that_is_not_understood_is_refused() -> None:
     with pytest.raises(InputError, match="msgctxt"):
         read_po('msgctxt "x"\nmsgid "a"\nmsgstr "b"\n')
+
+
+def test_the_page_knows_each_unit_that_evidence_is_written_in() -> None:
+    written = {
+        keyword.value.value
+        for file in PACKAGE.parents[1].rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg == "unit" and isinstance(keyword.value, ast.Constant)
+    }
+
+    assert written
+    assert written - {"s", "ms", *BYTES, *UNITS} == set()
