@@ -12,7 +12,7 @@ from releve.drills.report.language import UNITS
 from releve.drills.report.promises import EVIDENCE, Judged, Judgement, State, mark
 from releve.drills.report.read import span
 from releve.drills.report.timeline import NARROW, WIDE, Timeline, lay_out
-from releve.drills.report.words import Said, say_check, say_event, say_note, words_of
+from releve.drills.report.words import Said, say_check, say_event, say_note, say_subject, words_of
 
 if TYPE_CHECKING:
     import datetime
@@ -265,7 +265,10 @@ class View:
 
     def _drawing(self, record: Record, title: str, events: list[EventRead]) -> Drawing:
         say = self.language
-        events.sort(key=lambda event: event.at)
+        events = [
+            one.model_copy(update={"subject": say_subject(one.subject, say)})
+            for one in sorted(events, key=lambda event: event.at)
+        ]
         seconds = (events[-1].at - events[0].at).total_seconds()
         description = say.plural(
             "{count} event in {time}, from {start} on.",

@@ -182,6 +182,8 @@ PHRASES: dict[str, str] = {
     mark("survey started"): "",
     mark("survey finished"): "",
 }
+THINGS = frozenset({mark("mains")})
+"""Subjects of events that are no host and no guest."""
 # What stands inside of phrases and notes.
 NOTES = (
     mark("as commanded"),
@@ -260,6 +262,11 @@ def say_event(what: str, language: Language) -> tuple[Said, str]:
             values = {key: _localise(value, language) for key, value in found.groupdict().items()}
             return Said(language.text(phrase, **values)), effect
     return Said(what, foreign=language.code != "en" and bool(what)), ""
+
+
+def say_subject(name: str, language: Language) -> str:
+    """Return whom an event is about: hosts and guests keep their names, things are translated."""
+    return language.text(name) if name in THINGS else name
 
 
 def say_note(note: str, language: Language) -> Said:

@@ -21,6 +21,7 @@ from releve.drills.report.language import (
     Language,
     read_po,
 )
+from releve.drills.report.words import say_subject
 from releve.errors import InputError
 
 PACKAGE = Path(releve.drills.report.__file__).parent
@@ -157,3 +158,8 @@ def test_the_page_knows_each_unit_that_evidence_is_written_in() -> None:
 
     assert written
     assert written - {"s", "ms", *BYTES, *UNITS} == set()
+
+
+def test_things_are_translated_and_hosts_keep_their_names() -> None:
+    assert [say_subject(name, FRENCH) for name in ("mains", "nas")] == ["secteur", "nas"]
+    assert say_subject("mains", ENGLISH) == "mains"
