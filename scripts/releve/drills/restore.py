@@ -1,8 +1,9 @@
 """Destroy a guest, bring it back from the vault through a grant, and see what came back.
 
-The restored guest is made anew from what the copy says of it, and nothing of it is booted before
-every block was compared with the copy's manifest. Its chain then tells whether it is the copy:
-the witness that was asked just before the freeze must be there, with the same sum.
+Nothing is destroyed before the vault itself has found the copy as it was sealed. The restored
+guest is made anew from what the copy says of it, and nothing of it is booted before every block
+was compared with the copy's manifest. Its chain then tells whether it is the copy: the witness
+that was asked just before the freeze must be there, with the same sum.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ class RestoreDrill:
 
     def _run(self, evidence: Evidence, told: dict[str, Any], before: witness.Status) -> None:
         vmid = self.town.guests[self.name].vmid
+        self._verify_at_vault(evidence, int(told["copy"]))
         self.say(f"{self.name}: destroying guest {vmid}")
         begun = time.monotonic()
         self.node.destroy(vmid)
@@ -121,6 +123,20 @@ class RestoreDrill:
         """The vault's name."""
         assert self.town.vault is not None  # noqa: S101  # the caller looked
         return self.town.vault.host
+
+    def _verify_at_vault(self, evidence: Evidence, number: int) -> None:
+        """Let the vault compare the copy with its manifest; raises CheckError when it differs."""
+        self.say(f"{self.name}: comparing copy {number} with its manifest, at the vault")
+        of = f"{self.town.guests[self.name].target}/{self.name}"
+        code, said = self.console.run([PROGRAM, "verify", of, str(number)], check=False)
+        note = " ".join(said.split())[-300:]
+        self._check(evidence, "copy-as-sealed", passed=code == 0, value=number, note=note)
+        if code != 0:
+            message = (
+                f"{self.name}: copy {number} is not as it was sealed, so the guest was not"
+                f" destroyed: {note}"
+            )
+            raise CheckError(message)
 
     def _grant(self, evidence: Evidence) -> str:
         node = self.town.guests[self.name].target

@@ -66,6 +66,7 @@ class World:
     written: bool = True
     disks: list[dict[str, Any]] = field(default_factory=lambda: [{"name": "vda", "root": "r"}])
     told: bool = True
+    sealed: bool = True
     comes_back: Chain | None = None
 
     def copies(self) -> dict[str, list[dict[str, Any]]]:
@@ -89,6 +90,9 @@ class World:
 
     def run(self, argv: Sequence[str], *, check: bool = True) -> tuple[int, str]:
         """Play the vault's console."""
+        if argv[1] == "verify":
+            self.done.append(" ".join(argv[1:]))
+            return (0, "as sealed\n") if self.sealed else (1, "vda.raw was altered\n")
         self.granted = argv[1] == "grant"
         self.done.append(" ".join(argv[1:3]))
         return 0, "0123456789abcdef  pve1 may read pve1/compta\n" if check else ""
@@ -157,7 +161,7 @@ def verdicts(tmp_path: Path) -> dict[str, Any]:
 def test_a_good_copy_comes_back_and_is_measured(town: Town, world: World, tmp_path: Path) -> None:
     assert drill(town, world, tmp_path).passed
     assert [step.split()[0] for step in world.done] == [
-        "destroy", "grant", "make", "fetch", "revoke", "attach", "start",
+        "verify", "destroy", "grant", "make", "fetch", "revoke", "attach", "start",
     ]  # fmt: skip
     found = verdicts(tmp_path)
     # The newest record before was 20, the copy held 12 (two came between witness and freeze).
@@ -210,3 +214,13 @@ def test_a_guest_without_a_copy_is_left_alone(town: Town, world: World, tmp_path
     with pytest.raises(RefusedError, match="no copy"):
         drill(town, world, tmp_path)
     assert world.done == []
+
+
+def test_a_guest_whose_copy_was_altered_is_not_destroyed(
+    town: Town, world: World, tmp_path: Path
+) -> None:
+    world.sealed = False
+    with pytest.raises(CheckError, match=r"not destroyed: vda\.raw was altered"):
+        drill(town, world, tmp_path)
+    assert world.done == ["verify pve1/compta 3"]
+    assert not verdicts(tmp_path)["compta.copy-as-sealed"]["passed"]

@@ -114,6 +114,7 @@ CHECKS: dict[str, Words] = {
     "restore-without-grant-refused": Words(mark("Without leave nothing can be fetched back.")),
     "root-login-refused": Words(mark("Nobody of the site logs in as root at the vault.")),
     # restore
+    "copy-as-sealed": Words(mark("The copy at the vault is as it was sealed.")),
     "copy-equals-manifest": Words(
         mark("What came back is the copy, block by block."), mark("brought back: {subject}")
     ),
