@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from releve.blocks.errors import MonitorError
 from releve.command import CommandError
 from releve.migrate import faults
 from releve.migrate.errors import MigrateError, PowerButtonError, WorkerError
-from releve.migrate.fence import Fence
 from releve.migrate.firmware import carry
-from releve.migrate.hold import Hold
 from releve.migrate.listener import Listener
 from releve.pve.client import PveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from releve.blocks.qmp import Qmp
     from releve.migrate.migration import Migration
-    from releve.migrate.source import SourceGuest
-    from releve.migrate.tracking import Tracking
-
-POLL_SECONDS = 0.05
+    from releve.migrate.sources.base import SourceGuest
 
 
 class Cutover:
@@ -32,20 +25,18 @@ class Cutover:
     def __init__(self, migration: Migration, guest: SourceGuest) -> None:
         """`guest` is as its host has it now."""
         self.migration, self.guest = migration, guest
-        self.record = migration.record
+        self.record, self.source = migration.record, migration.source
 
     def do(self) -> None:
         """Do it all. Whatever fails before the fence, the guest goes on at its source."""
         migration = self.migration
-        fence = Fence.around(migration.old, self.guest)
-        self.record.note("cutover-began", fence=fence.file, autostart=fence.autostart)
+        mark = self.source.mark()
+        self.record.note("cutover-began", mark=mark)
         migration.say(f"{self.guest.name}: cutover")
         try:
-            with Hold(
-                migration.old, self.guest.name, self.guest.monitor, migration.tunnel.folder
-            ) as hold:
-                self._power_off_and_prove(hold)
-                hold.release("done")
+            self._power_off()
+            self._move_and_prove()
+            self.source.release()
         except PowerButtonError:
             self.record.check("power-off", passed=False, note="guest-ignores-power-button")
             self.record.note("cutover-aborted", why="guest-ignores-power-button")
@@ -54,62 +45,44 @@ class Cutover:
             self.record.note("source-returned", why=str(error))
             raise MigrateError(f"{error}; {self.guest.name} goes on at its source") from error
         self.record.note("verified")
-        fence.close()
-        faults.start_source_again(fence)
-        self.record.note("fenced", file=fence.file)
+        self.source.fence(mark)
+        faults.start_source_again(self.source, mark)
+        self.record.note("fenced")
         migration.say(f"{self.guest.name}: verified and fenced")
 
-    def _power_off_and_prove(self, hold: Hold) -> None:
-        with hold.monitor() as qmp:
-            self._power_off(qmp)
-            try:
-                faults.die_after_power_off()
-                self._last_delta(qmp)
-                self._carry_firmware()
-                faults.flip_target_byte(self.migration.node, self.migration.paths().values())
-                self._prove(qmp)
-            finally:
-                qmp.execute("quit")
-
-    def _power_off(self, qmp: Qmp) -> None:
-        seconds = self.migration.guest.stop_seconds
+    def _power_off(self) -> None:
         with Listener(self.migration.guest) as listener:
-            if qmp.execute("query-status")["status"] == "running":
-                self.record.note("power-button")
-                qmp.execute("system_powerdown")
-            deadline = time.monotonic() + seconds
-            while qmp.execute("query-status")["status"] != "shutdown":
-                if time.monotonic() > deadline:
-                    message = (
-                        f"{self.guest.name}: guest-ignores-power-button: not off {seconds} s after"
-                        " the power button; it goes on at its source. Look at its console"
-                    )
-                    raise PowerButtonError(message)
-                time.sleep(POLL_SECONDS)
+            self.record.note("power-button")
+            self.source.power_off(self.migration.guest.stop_seconds)
         newest = listener.newest
         keys = ("newest", "sum", "unclean")
         answer = {} if newest is None else {key: getattr(newest, key) for key in keys}
         self.record.note("guest-off", last_answer=listener.at, **answer)
         self.record.check("power-off", passed=True)
 
-    def _last_delta(self, qmp: Qmp) -> None:
-        moved = self.migration.round(self.guest, self.migration.tracking(self.guest, qmp))
-        self.record.note("last-delta", read=moved)
+    def _move_and_prove(self) -> None:
+        try:
+            faults.die_after_power_off()
+            moved = self.migration.round(self.guest)
+            self.record.note("last-delta", read=moved)
+            self._carry_firmware()
+            faults.flip_target_byte(self.migration.node, self.migration.paths().values())
+            self._prove()
+        except BaseException:
+            self.source.start()
+            raise
 
     def _carry_firmware(self) -> None:
-        path = self.migration.target.firmware_path()
-        if path is None or self.guest.nvram is None:
+        path, variables = self.migration.target.firmware_path(), self.source.firmware()
+        if path is None or variables is None:
             return
-        found = carry(
-            self.migration.old, self.migration.node, self.guest.nvram, path, self.record.run
-        )
+        found = carry(variables, self.migration.node, path, self.record.run)
         self.record.check("firmware-variables-kept", passed=True, note=f"sha256 {found}")
 
-    def _prove(self, qmp: Qmp) -> None:
+    def _prove(self) -> None:
         """Read target and source again, each against the manifest; raises MigrateError."""
         failed = self._compare("target-equals-manifest", self._verify)
-        tracking = self.migration.tracking(self.guest, qmp)
-        failed += self._compare("source-equals-manifest", lambda disk: self._audit(tracking, disk))
+        failed += self._compare("source-equals-manifest", self._audit)
         if failed:
             raise MigrateError(failed[0])
 
@@ -131,9 +104,8 @@ class Cutover:
     def _verify(self, disk: str) -> dict[str, Any]:
         return self.migration.worker(disk).do("verify", target=self.migration.paths()[disk])
 
-    def _audit(self, tracking: Tracking, disk: str) -> dict[str, Any]:
-        export = tracking.export(disk)
+    def _audit(self, disk: str) -> dict[str, Any]:
         try:
-            return self.migration.worker(disk).do("audit", source=self.migration.uri(export))
+            return self.migration.worker(disk).do("audit", source=self.source.uri(disk))
         finally:
-            tracking.unexport(disk)
+            self.source.withdraw(disk)

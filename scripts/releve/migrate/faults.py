@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from releve.migrate.fence import Fence
+    from releve.migrate.sources.base import Mark, Source
     from releve.ssh import Ssh
 
 LAB = Path("build/lab")
@@ -43,10 +43,11 @@ def flip_target_byte(node: Ssh, paths: Iterable[str]) -> None:
     )
 
 
-def start_source_again(fence: Fence) -> None:
+def start_source_again(source: Source, mark: Mark) -> None:
     """`source-started-again`."""
     if present("source-started-again"):
-        fence.open()
+        source.unfence(mark)
+        source.start()
 
 
 def die_after_power_off() -> None:

@@ -11,9 +11,10 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from releve.migrate.source import SourceGuest, look
+from releve.migrate.source import look
 
 if TYPE_CHECKING:
+    from releve.migrate.sources.base import SourceGuest
     from releve.ssh import Ssh
 
 _FENCE = """\
@@ -38,8 +39,6 @@ if [ -s {file} ]; then
   {autostart}
   rm -f {file}
 fi
-export LC_ALL=C
-[ "$(virsh -q domstate {name})" = running ] || virsh -q start {name}
 """
 
 
@@ -70,7 +69,7 @@ class Fence:
         return look(self.ssh, self.name) is None
 
     def open(self) -> None:
-        """Define the guest as it was, autostart included, and start it; idempotent."""
+        """Define the guest as it was, autostart included; idempotent."""
         self.ssh.run(_UNFENCE.format(**self._words()), timeout=120)
 
     def _words(self) -> dict[str, str]:

@@ -25,15 +25,15 @@ sha256sum < {path} | cut -d ' ' -f 1
 """
 
 
-def carry(old: Ssh, node: Ssh, source: str, target: str, run: str) -> str:
-    """Copy the variables, read them back, and return their SHA-256 in hex.
+def carry(variables: bytes, node: Ssh, target: str, run: str) -> str:
+    """Write the variables, read them back, and return their SHA-256 in hex.
 
-    The guest must be off. Raises MigrateError when the bytes read back are not those of `source`.
+    The guest must be off. Raises MigrateError when the bytes read back are others.
     """
-    text = old.run(f"base64 {shlex.quote(source)}").stdout
-    wanted = hashlib.sha256(base64.b64decode(text)).hexdigest()
+    text = base64.encodebytes(variables).decode()
+    wanted = hashlib.sha256(variables).hexdigest()
     found = node.run(_WRITE.format(run=run, path=shlex.quote(target)), stdin=text).stdout.strip()
     if found != wanted:
-        message = f"{node.host}: {target}: its bytes are not those of {source} on {old.host}"
+        message = f"{node.host}: {target}: its bytes are not those of the guest's EFI variables"
         raise MigrateError(message)
     return found

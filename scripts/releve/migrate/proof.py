@@ -8,35 +8,35 @@ from typing import TYPE_CHECKING
 from releve import witness
 from releve.command import run
 from releve.migrate.errors import MigrateError
-from releve.migrate.fence import Fence
 from releve.migrate.listener import address_of
 from releve.migrate.record import verdicts
 
 if TYPE_CHECKING:
     from releve.migrate.migration import Migration
+    from releve.migrate.sources.base import Mark
 
 ANSWER_SECONDS = 120
 DOWNTIME_LIMIT = 120  # seconds; the lab's guests boot in an emulated processor
 
 
-def fence_of(migration: Migration) -> Fence:
-    """Return the fence that the journal speaks of."""
+def mark_of(migration: Migration) -> Mark:
+    """Return what the journal says of the fence."""
     began = migration.record.last("cutover-began")
     if began is None:
         message = f"{migration.name}: there was no cutover"
         raise MigrateError(message)
-    return Fence(migration.old, migration.name, str(began["fence"]), bool(began["autostart"]))
+    return dict(began["mark"])
 
 
 def check_fence(migration: Migration) -> None:
     """Note whether the guest can start at its source; raises MigrateError when it can."""
     record = migration.record
-    if not record.check("source-fenced", fence_of(migration).closed()):
+    if not record.check("source-fenced", migration.source.fenced(mark_of(migration))):
         if record.stage == "fenced":  # it works there again: what was copied is old
             record.note("source-returned", why="it was defined at its source again")
         message = (
-            f"{migration.name}: source-fenced: {migration.old.host} has the guest again; somebody"
-            f" defined it there. It was not started on {migration.node.host}"
+            f"{migration.name}: source-fenced: {migration.source.host} has the guest again;"
+            f" somebody defined it there. It was not started on {migration.node.host}"
         )
         raise MigrateError(message)
 

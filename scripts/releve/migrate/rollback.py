@@ -6,8 +6,7 @@ import datetime
 from typing import TYPE_CHECKING
 
 from releve.migrate.migration import Migration
-from releve.migrate.proof import fence_of
-from releve.migrate.source import look
+from releve.migrate.proof import mark_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,11 +39,9 @@ def roll_back(town: Town, name: str, record: Record, say: Callable[[str], None])
         migration.target.stop(migration.guest.stop_seconds)
     record.note("target-stopped")
     if record.last("cutover-began"):
-        say(f"{name}: starting it at {migration.old.host}")
-        fence_of(migration).open()
-    guest = look(migration.old, name)
-    if guest is not None and guest.running:
-        migration.tracking(guest).end()
-    migration.tunnel.close()
+        say(f"{name}: starting it at {migration.source.host}")
+        migration.source.unfence(mark_of(migration))
+        migration.source.start()
+    migration.source.close()
     record.note("rolled-back")
-    say(f"{name}: works at {migration.old.host} again")
+    say(f"{name}: works at {migration.source.host} again")

@@ -12,11 +12,13 @@ from releve.blocks.errors import MonitorError
 from releve.blocks.qmp import arguments_of
 from releve.command import CommandError
 from releve.migrate.errors import MigrateError
+from releve.migrate.sources.base import SourceDisk, SourceGuest
 
 if TYPE_CHECKING:
     from releve.ssh import Ssh
 
-QEMU_FOLDER = "/var/lib/libvirt/qemu"
+__all__ = ["SourceDisk", "SourceGuest", "Virsh", "find", "look", "parse"]
+
 _LOOK = """\
 export LC_ALL=C
 virsh -q dumpxml --inactive --security-info {name} || exit 3
@@ -32,46 +34,6 @@ printf '\\0'
 pid=$(cat /run/libvirt/qemu/{name}.pid 2>/dev/null) && stat -c %u "/proc/$pid"
 exit 0
 """
-
-
-@dataclass(frozen=True, slots=True)
-class SourceDisk:
-    """One disk: its name for the guest's definition, QEMU's alias, format and file."""
-
-    name: str
-    alias: str
-    format: str
-    file: str
-
-
-@dataclass(frozen=True, slots=True)
-class SourceGuest:
-    """What libvirt says of a guest. `owner` is the numeric user that its QEMU runs as."""
-
-    name: str
-    uuid: str
-    id: int | None
-    state: str
-    autostart: bool
-    managed_save: bool
-    snapshots: tuple[str, ...]
-    definition: str
-    disks: tuple[SourceDisk, ...]
-    macs: tuple[str, ...]
-    nvram: str | None
-    devices: tuple[str, ...]
-    owner: int | None
-
-    @property
-    def running(self) -> bool:
-        """Whether the guest works now."""
-        return self.state == "running"
-
-    @property
-    def monitor(self) -> str:
-        """The path of QEMU's monitor socket on the host."""
-        # libvirt cuts the name in this path after 20 characters
-        return f"{QEMU_FOLDER}/domain-{self.id}-{self.name[:20]}/monitor.sock"
 
 
 def look(ssh: Ssh, name: str) -> SourceGuest | None:

@@ -113,6 +113,15 @@ class Tracking:
             "transaction", actions=[*(self._add(node, number + 1) for node in nodes), *freeze]
         )
 
+    def dirty(self) -> int:
+        """Return how many bytes the bitmaps that record now hold, of all disks."""
+        return sum(
+            int(row["count"])
+            for drive in self.drives().values()
+            for row in drive.get("dirty-bitmaps", [])
+            if row.get("name", "").startswith(f"{PREFIX}{self.label}-") and row.get("recording")
+        )
+
     def drop(self, number: int) -> None:
         """Remove a bitmap whose round is done; one that is gone is no fault."""
         for drive in self.drives().values():

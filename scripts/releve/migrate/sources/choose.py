@@ -1,0 +1,22 @@
+"""Which kind of source a guest of the town has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from releve.errors import InputError
+from releve.migrate.sources.libvirt_source import LibvirtSource
+
+if TYPE_CHECKING:
+    from releve.migrate.sources.base import Source
+    from releve.town import Town
+
+
+def source_of(town: Town, name: str, run: str) -> Source:
+    """Return the source of a guest, for the migration's run of that id."""
+    host = town.guests[name].source
+    hypervisor = town.hosts[host].hypervisor
+    if hypervisor == "libvirt":
+        return LibvirtSource(town, name, run)
+    message = f"hosts.{host}.hypervisor: no guest is moved from {hypervisor or 'nothing'!r} yet"
+    raise InputError(message)
