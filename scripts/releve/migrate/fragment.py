@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import ValidationError
 
+from releve.migrate.identity import disk_entry, identity_entry
 from releve.town.check import cross_check
 from releve.town.load import read_source
-from releve.town.model import Town
+from releve.town.model import Guest, Town
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from releve.migrate.sources.domain import NicFound
     from releve.migrate.survey import GuestSeen
-    from releve.town.model import Guest
 
 FIRST_VMID = 100
 CHOSEN = "chosen"
@@ -54,7 +54,7 @@ def fragment_of(guests: Sequence[GuestSeen], town: Town, host: str) -> Fragment:
         kept = {
             key: value
             for key, value in (said.get(name) or {}).items()
-            if known and key not in SURVEYED and key not in {"source", "nics", "disks"}
+            if known and key not in {*SURVEYED, *IDENTITY, "source", "nics", "disks"}
         }
         if not known:
             kept = _choose(town, taken)
@@ -73,6 +73,10 @@ def _choose(town: Town, taken: set[int]) -> dict[str, Any]:
     return {"vmid": vmid, "target": target, "storage": next(iter(storages), "?")}
 
 
+IDENTITY = (
+    *("machine_version", "smbios", "vmgenid", "cpu", "clock", "tpm", "os", "scsi_controller"),
+    "sockets",
+)
 SURVEYED = ("firmware", "machine", "memory_mib", "cpus", "autostart")
 
 
@@ -85,9 +89,15 @@ def surveyed(seen: GuestSeen) -> dict[str, Any]:
 
 def _entry(seen: GuestSeen, town: Town, host: str, known: Guest | None) -> dict[str, Any]:
     addresses = {nic.mac: nic.address for nic in known.nics} if known else {}
-    nics = []
+    nics: list[dict[str, Any]] = []
     for nic in seen.domain.nics:
-        entry = {"mac": nic.mac, "network": network_of(nic, town), "model": nic.model}
+        entry: dict[str, Any] = {
+            "mac": nic.mac,
+            "network": network_of(nic, town),
+            "model": nic.model,
+        }
+        if len(nic.vlans) == 1:
+            entry["vlan"] = nic.vlans[0]
         if nic.mac and addresses.get(nic.mac):
             entry["address"] = str(addresses[nic.mac])
         nics.append(entry)
@@ -97,10 +107,12 @@ def _entry(seen: GuestSeen, town: Town, host: str, known: Guest | None) -> dict[
             "format": disk.format,
             "size_mib": disk.size_mib,
             "bus": disk.found.bus,
+            **disk_entry(disk.found),
         }
         for disk in seen.disks
     ]
-    return {"source": host, **surveyed(seen), "nics": nics, "disks": disks}
+    plain = {**surveyed(seen), **identity_entry(seen.domain)}
+    return {"source": host, **plain, "nics": nics, "disks": disks}
 
 
 def network_of(nic: NicFound, town: Town) -> str | None:
@@ -163,6 +175,7 @@ def _compare(seen: GuestSeen, guest: Guest, town: Town, host: str) -> Iterator[D
     for key, value in surveyed(seen).items():
         if getattr(guest, key) != value:
             yield (key,), getattr(guest, key), f"says {value}; write {value}"
+    yield from _compare_identity(seen, guest)
     ours: Values = {nic.mac: {"network": nic.network, "model": nic.model} for nic in guest.nics}
     theirs: Values = {
         nic.mac or "?": {"network": network_of(nic, town), "model": nic.model}
@@ -182,6 +195,21 @@ def _compare(seen: GuestSeen, guest: Guest, town: Town, host: str) -> Iterator[D
         for disk in seen.disks
     }
     yield from _compare_lists("disks", ours, theirs)
+
+
+def _compare_identity(seen: GuestSeen, guest: Guest) -> Iterator[Difference]:
+    """Yield what the town file says of the guest's identity and the host does not.
+
+    What it does not say is no difference: the fragment has it, and the plan names the change.
+    """
+    ours = guest.model_dump(mode="json", include={*IDENTITY}, exclude_unset=True)
+    found = identity_entry(seen.domain)
+    for key, value in ours.items():
+        theirs = found.get(key, Guest.model_fields[key].get_default())
+        if key == "smbios":
+            theirs = {name: theirs.get(name) for name in value} if found.get(key) else {}
+        if value != theirs:
+            yield (key,), value, f"says {theirs}; write {theirs}"
 
 
 def _compare_lists(key: str, ours: Values, theirs: Values) -> Iterator[Difference]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from releve.errors import InputError
+from releve.migrate.identity import identity_notes
 from releve.migrate.sources.domain import Blocker
 from releve.migrate.sources.libvirt import parse_domain
 from releve.town.model import NAME_PATTERN
@@ -207,8 +208,8 @@ def _notes(domain: Domain) -> Iterable[str]:
     for disk in domain.disks:
         if disk.readonly:
             yield f"disk {disk.target} is read-only"
-        if disk.serial:
-            yield f"disk {disk.target} shows the serial number {disk.serial}"
+    yield from domain.notes
+    yield from identity_notes(domain)
     for fate in ("mapped", "replaced", "dropped"):
         parts = [part for part in domain.parts if part.fate == fate and part.text]
         said = dict.fromkeys(f"{part.what} ({part.text})" for part in parts)

@@ -46,7 +46,7 @@ def _host_references(town: Town) -> Iterator[Fault]:
     for name, host in town.hosts.items():
         yield from _ref(("hosts", name, "network"), host.network, "networks", town.networks)
         if host.kind == "old" and host.hypervisor is None:
-            yield ("hosts", name, "hypervisor"), "is missing; an old host has libvirt or pve"
+            yield ("hosts", name, "hypervisor"), "is missing; an old host has one"
         if host.kind != "old" and host.hypervisor is not None:
             yield ("hosts", name, "hypervisor"), "only an old host has this key"
     for name, storage in town.storage.items():
@@ -71,6 +71,9 @@ def _guest_references(town: Town) -> Iterator[Fault]:
             yield from _ref(
                 (*at, "nics", number, "network"), nic.network, "networks", town.networks
             )
+        if guest.cpus % guest.sockets:
+            spread = f"{guest.cpus} processors cannot be spread evenly over {guest.sockets}"
+            yield (*at, "sockets"), spread
         if guest.witness and not any(nic.address for nic in guest.nics):
             yield (*at, "witness"), "needs a network card with an address to be asked at"
 

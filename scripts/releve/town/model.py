@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Annotated, Literal
+from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
 
@@ -41,6 +42,27 @@ NicModel = Literal[
     "pcnet",
     "rtl8139",
     "vmxnet3",
+]
+
+
+# Kinds of guest system and models of SCSI controllers that Proxmox VE has.
+OsKind = Literal[
+    "l24",
+    "l26",
+    "other",
+    "solaris",
+    "w2k",
+    "w2k3",
+    "w2k8",
+    "win10",
+    "win11",
+    "win7",
+    "win8",
+    "wvista",
+    "wxp",
+]
+ScsiModel = Literal[
+    "lsi", "lsi53c810", "megasas", "pvscsi", "virtio-scsi-pci", "virtio-scsi-single"
 ]
 
 
@@ -96,7 +118,7 @@ class Host(Section):
     )
     address: IPv4Address = Field(description="Where ssh reaches it.")
     network: Name = Field(description="Which of `networks` the address is of.")
-    hypervisor: Literal["libvirt", "pve"] | None = Field(
+    hypervisor: Literal["libvirt", "pve", "esxi", "hyperv"] | None = Field(
         default=None, description="Of an old host."
     )
     mac: Mac | None = Field(default=None, description="For Wake-on-LAN.")
@@ -123,12 +145,17 @@ class Nic(Section):
         default=None, description="Set inside the guest; used to ask it how it is."
     )
     model: NicModel = Field(default="virtio", description="As the guest sees it.")
+    vlan: int | None = Field(
+        default=None, ge=1, le=4094, description="Tag that the bridge puts on its frames."
+    )
 
 
 class Disk(Section):
     """One disk of a guest, as it is at the source."""
 
-    name: str = Field(pattern=r"^[a-z]{2,5}[0-9]*$", description="Device name at the source.")
+    name: str = Field(
+        pattern=r"^[a-z]{2,8}[0-9]*(-[0-9]+)?$", description="Device or slot at the source."
+    )
     format: Literal["raw", "qcow2", "vmdk", "vpc", "vhdx"] = Field(
         description="Of the file or device at the source."
     )
@@ -136,6 +163,24 @@ class Disk(Section):
     bus: Literal["virtio", "scsi", "sata", "ide"] = Field(
         default="virtio", description="As the guest sees it."
     )
+    serial: str | None = Field(
+        default=None, min_length=1, max_length=60, description="As the guest reads it."
+    )
+    wwn: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{16}$", description="As the guest reads it; scsi only."
+    )
+
+
+class Smbios(Section):
+    """What a guest reads of its maker; licences hang on it. Left out: the hypervisor's default."""
+
+    uuid: UUID | None = Field(default=None, description="Of the machine.")
+    manufacturer: str | None = Field(default=None, min_length=1, description="Its maker.")
+    product: str | None = Field(default=None, min_length=1, description="Its model.")
+    version: str | None = Field(default=None, min_length=1, description="Of the product.")
+    serial: str | None = Field(default=None, min_length=1, description="Its serial number.")
+    sku: str | None = Field(default=None, min_length=1, description="Its order number.")
+    family: str | None = Field(default=None, min_length=1, description="Its product line.")
 
 
 class Witness(Section):
@@ -157,8 +202,31 @@ class Guest(Section):
     pool: Name | None = Field(default=None, description="PVE pool that its rights hang on.")
     firmware: Literal["bios", "uefi"] = Field(description="What it boots by.")
     machine: Literal["q35", "pc"] = Field(default="q35", description="Chipset it sees.")
+    machine_version: str | None = Field(
+        default=None,
+        pattern=r"^\d+(\.\d+)+(\+pve\d+)?$",
+        description="Of the chipset, such as 7.2; else the node's newest.",
+    )
+    smbios: Smbios = Field(default=Smbios(), description="What it reads of its maker.")
+    vmgenid: UUID | None = Field(
+        default=None, description="Its generation; domain controllers look at it. Else a new one."
+    )
+    cpu: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][\w.-]*(,flags=[+-][\w.-]+(;[+-][\w.-]+)*)?$",
+        description="Processor in PVE's words, such as `host` or `Haswell,flags=-pcid`.",
+    )
+    clock: Literal["utc", "localtime"] = Field(
+        default="utc", description="What its hardware clock shows."
+    )
+    tpm: Literal["1.2", "2.0"] | None = Field(default=None, description="Version of its TPM.")
+    os: OsKind = Field(default="l26", description="Kind of system, in PVE's words.")
+    scsi_controller: ScsiModel = Field(
+        default="virtio-scsi-single", description="What its disks of bus scsi hang on."
+    )
     memory_mib: int = Field(gt=0, description="RAM in MiB.")
     cpus: int = Field(default=1, gt=0, description="Processors it starts with.")
+    sockets: int = Field(default=1, gt=0, description="Over which the processors are spread.")
     autostart: bool = Field(default=True, description="Whether it starts with its host.")
     stop_seconds: Seconds = Field(default=180, description="From power button to off.")
     needs: tuple[Name, ...] = Field(default=(), description="Guests that must outlive it.")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class DiskFound:
-    """One hard disk: `source` is a path on the old host, None when there is none there."""
+    """One hard disk: `source` is a path or a volume on the old host, None when there is none.
+
+    `size` is in bytes and None where the definition does not say it. `serial` and `wwn` are what
+    the guest reads from the disk; `wwn` is hexadecimal without 0x. `controller` is the model of
+    what the disk hangs on, in the old host's words.
+    """
 
     target: str
     bus: str
@@ -33,22 +42,88 @@ class DiskFound:
     format: str | None
     readonly: bool = False
     serial: str | None = None
+    wwn: str | None = None
+    vendor: str | None = None
+    product: str | None = None
+    controller: str | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NicFound:
-    """One network card; `source` is a bridge, a libvirt network or a device, as `type` says."""
+    """One network card; `source` is a bridge, a network or a device, as `type` says.
+
+    `model` is in PVE's words where PVE has it. `linked` is False when its cable is out.
+    """
 
     type: str
     mac: str | None
     model: str
     source: str | None
     vlans: tuple[int, ...] = ()
+    linked: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Smbios:
+    """What a guest reads of its maker (DMI type 1); None: not set, so the hypervisor's default."""
+
+    uuid: str | None = None
+    manufacturer: str | None = None
+    product: str | None = None
+    version: str | None = None
+    serial: str | None = None
+    sku: str | None = None
+    family: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """The processor that a guest sees.
+
+    `model` is QEMU's name of it, `host` for the old host's own, `host-model` for the named model
+    that is nearest to it, None when the definition says nothing. `flags` are "+aes" or "-pcid".
+    """
+
+    model: str | None = None
+    flags: tuple[str, ...] = ()
+    sockets: int = 1
+    cores: int = 1
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tpm:
+    """A guest's TPM; `version` is 1.2 or 2.0, `state` where its state is kept, if that is told."""
+
+    version: str = "2.0"
+    model: str | None = None
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What licences, domain controllers and boot loaders look at, as the guest sees it now.
+
+    `clock` is utc or localtime; `vmgenid` a UUID, None without one. `os` is the kind of system in
+    PVE's words (l26, win10, ...), None when nothing tells it. `scsi_controller` is in PVE's words.
+    """
+
+    smbios: Smbios = Smbios()
+    cpu: Cpu = Cpu()
+    vmgenid: str | None = None
+    clock: str = "utc"
+    tpm: Tpm | None = None
+    os: str | None = None
+    scsi_controller: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """One guest as its definition says; memory in KiB, `cpus` as started."""
+    """One guest as its definition says; memory in KiB, `cpus` as started.
+
+    `machine` is the whole name with its version, as the old host says it (pc-q35-7.2).
+    """
 
     name: str
     uuid: str | None
@@ -69,6 +144,8 @@ class Domain:
     nics: tuple[NicFound, ...]
     parts: tuple[Part, ...]
     blockers: tuple[Blocker, ...]
+    identity: Identity = Identity()
+    notes: tuple[str, ...] = ()
 
     @property
     def chipset(self) -> str:
@@ -84,3 +161,34 @@ class Domain:
     def unknown(self) -> tuple[Part, ...]:
         """Parts that the survey does not know at all."""
         return tuple(part for part in self.parts if part.fate == "unknown")
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return all that identifies the guest to its own software as flat, comparable values.
+
+        What the definition does not set is not there. Disks and cards are numbered in their
+        order, since their names are the old host's.
+        """
+        identity = self.identity
+        said: dict[str, object] = {
+            "machine": self.machine,
+            "firmware": self.firmware,
+            "secure-boot": self.secure_boot,
+            "clock": identity.clock,
+            "vmgenid": identity.vmgenid,
+            "scsi-controller": identity.scsi_controller,
+            "tpm.version": identity.tpm.version if identity.tpm else None,
+            **dict(_flat("smbios", identity.smbios)),
+            **dict(_flat("cpu", identity.cpu)),
+        }
+        for number, disk in enumerate(self.disks):
+            shown = {"bus": disk.bus, "serial": disk.serial, "wwn": disk.wwn}
+            said |= {f"disk.{number}.{key}": value for key, value in shown.items()}
+        for number, nic in enumerate(self.nics):
+            said |= {f"nic.{number}.mac": nic.mac, f"nic.{number}.model": nic.model}
+        return {key: str(value) for key, value in said.items() if value not in {None, ""}}
+
+
+def _flat(prefix: str, values: Smbios | Cpu) -> Iterator[tuple[str, Any]]:
+    for one in fields(values):
+        value = getattr(values, one.name)
+        yield f"{prefix}.{one.name}", ",".join(value) if isinstance(value, tuple) else value

@@ -15,6 +15,7 @@ from releve.migrate.sources.libvirt_devices import (
     disk_bus,
     nic_model,
 )
+from releve.migrate.sources.libvirt_identity import identity_of
 from releve.migrate.sources.xmltree import attribute_at, number, read_xml, size_at, text_at
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def _assemble(
         nics=tuple(map(_nic, domain.findall("devices/interface"))),
         parts=parts,
         blockers=blockers,
+        identity=identity_of(domain),
     )
 
 
@@ -141,6 +143,9 @@ def _disk(disk: ET.Element) -> DiskFound:
         format=attribute_at(disk, "driver", "type"),
         readonly=disk.find("readonly") is not None,
         serial=text_at(disk, "serial"),
+        wwn=(text_at(disk, "wwn") or "").lower() or None,
+        vendor=text_at(disk, "vendor"),
+        product=text_at(disk, "product"),
     )
 
 
@@ -154,6 +159,7 @@ def _nic(nic: ET.Element) -> NicFound:
         model=nic_model(nic),
         source=None if source is None else next(filter(None, map(source.get, names)), None),
         vlans=tuple(number(tag.get("id"), 0) for tag in nic.findall("vlan/tag")),
+        linked=attribute_at(nic, "link", "state") != "down",
     )
 
 
