@@ -1,4 +1,4 @@
-"""The worker: `python3 blocks.pyz seed|round|verify|audit`, one JSON object a line on stdout.
+"""The worker: `python3 blocks.pyz seed|round|delta|verify|audit`, one JSON object a line on stdout.
 
 Lines are `progress` (about once a second), then one `done` with the counts, or one `failed` with
 a stable `kind` and one sentence. The state folder holds the manifest, the journal and a lock.
@@ -11,24 +11,32 @@ import contextlib
 import fcntl
 import json
 import os
+import select
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from releve.blocks import nbd
+from releve.blocks import crash, nbd
 from releve.blocks.check import check_source, check_target
-from releve.blocks.copy import Mover, Options
+from releve.blocks.copy import Mover
+from releve.blocks.delta import Delta
 from releve.blocks.errors import BlocksError, BusyError, DifferenceError, ManifestError
-from releve.blocks.extents import ALLOCATION
+from releve.blocks.hashes import HashesError, HashList
 from releve.blocks.journal import Journal
 from releve.blocks.manifest import BLOCK, Manifest
+from releve.blocks.schedule import parse
+from releve.blocks.source import Options
 from releve.blocks.volume import Volume
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PROGRESS_SECONDS = 1.0
 LOCK_SECONDS = 10.0  # an earlier worker ends soon after its controller is gone
 EXIT_FAILED = 1
+READ_BYTES = 65_536
 
 
 class Teller:
@@ -68,32 +76,66 @@ def hold(state: Path, patience: float) -> int:
 def manifest_for_seed(args: argparse.Namespace) -> Manifest:
     """Open the manifest of this run; without one, begin anew and believe no block."""
     path = args.state / "manifest"
-    with contextlib.suppress(ManifestError):
-        return Manifest.open(path, run=args.run)
-    handle = nbd.connect(args.source, [ALLOCATION], args.stall)
+    if path.exists():
+        with contextlib.suppress(ManifestError):
+            return Manifest.open(path, run=args.run)
+    handle = nbd.connect(args.source, (), args.stall)
     size = handle.get_size()
     nbd.close(handle)
-    return Manifest.create(path, size, block=args.block, run=args.run)
+    manifest = Manifest.create(path, size, block=args.block, run=args.run)
+    crash.here("manifest-made")
+    return manifest
+
+
+def lines_of(path: str, stall: float) -> Iterator[str]:
+    """Yield the lines of a list of hashes, `-`: standard input; not longer silent than `stall`."""
+    try:
+        descriptor = 0 if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        message = f"{path}: {error.strerror}"
+        raise HashesError(message) from error
+    rest = b""
+    while True:
+        if not select.select([descriptor], [], [], stall)[0]:
+            message = f"list of hashes: nothing came for {stall:g} s"
+            raise HashesError(message)
+        data = os.read(descriptor, READ_BYTES)
+        *whole, rest = (rest + data).split(b"\n")
+        for line in whole:
+            yield line.decode(errors="replace")
+        if not data:
+            return  # a last line without its end was torn
+
+
+def options_of(args: argparse.Namespace) -> Options:
+    """Return how to move; raise ScheduleError when the bandwidth cannot be understood."""
+    return Options(
+        connections=args.connections,
+        checkpoint=args.checkpoint << 20,
+        stall=args.stall,
+        limit=parse(args.bandwidth),
+    )
 
 
 def move(args: argparse.Namespace, tell: Teller) -> dict[str, Any]:
-    """Run `seed` or `round` and return its counts."""
+    """Run `seed`, `round` or `delta` and return its counts."""
     if args.verb == "seed":
         manifest = manifest_for_seed(args)
     else:
         manifest = Manifest.open(args.state / "manifest", run=args.run)
+    options = options_of(args)
     volume = Volume(args.target, manifest.size)
     journal = Journal(args.state / "journal.jsonl")
-    options = Options(
-        connections=args.connections,
-        checkpoint=args.checkpoint << 20,
-        stall=args.stall,
-        bandwidth=args.bandwidth,
-    )
     mover = Mover(volume, manifest, journal, options, tell)
     if args.verb == "seed":
         return mover.seed(args.source)
-    return mover.round(args.source, args.bitmap)
+    if args.verb == "round":
+        return mover.round(args.source, args.bitmap)
+    if not args.hashes:
+        return Delta(mover).run(args.source)
+    unit = manifest.block if args.unit == "blocks" else 1
+    lines = lines_of(args.hashes, args.stall)
+    return Delta(mover).run(args.source, HashList(lines, manifest.size, manifest.block, unit=unit))
 
 
 def check(args: argparse.Namespace, tell: Teller) -> dict[str, Any]:
@@ -104,7 +146,7 @@ def check(args: argparse.Namespace, tell: Teller) -> dict[str, Any]:
         verdict = check_target(Volume(args.target, manifest.size), manifest, tell)
     else:
         where = args.source
-        verdict = check_source(args.source, manifest, tell, args.stall)
+        verdict = check_source(args.source, manifest, tell, options_of(args))
     counts = {**asdict(verdict), "manifest": manifest.seal()}
     Journal(args.state / "journal.jsonl").add(args.verb, **counts)
     if verdict.bad:
@@ -123,6 +165,7 @@ def parser() -> argparse.ArgumentParser:
     for verb, text in {
         "seed": "copy every block that the manifest does not know",
         "round": "copy the blocks that a bitmap calls dirty",
+        "delta": "compare hashes and copy only the blocks that differ",
         "verify": "read the target back against the manifest",
         "audit": "read the source again against the manifest",
     }.items():
@@ -135,12 +178,15 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("--source", required=True, help="NBD URI")
         if verb != "audit":
             one.add_argument("--target", required=True, help="raw file or block device")
-        if verb in {"seed", "round"}:
-            one.add_argument("--bandwidth", type=float, default=0, help="MiB/s at most, 0: all")
+        if verb != "verify":
+            one.add_argument("--bandwidth", default="0", help="MiB/s, or `mo-fr 08:00-18:00 20`")
             one.add_argument("--connections", type=int, default=4)
             one.add_argument("--checkpoint", type=int, default=128, help="MiB between two")
     verbs.choices["seed"].add_argument("--block", type=int, default=BLOCK, help="bytes")
     verbs.choices["round"].add_argument("--bitmap", required=True)
+    delta = verbs.choices["delta"]
+    delta.add_argument("--hashes", help="list made by the source's host, `-`: standard input")
+    delta.add_argument("--unit", choices=("bytes", "blocks"), default="bytes", help="of offsets")
     return top
 
 

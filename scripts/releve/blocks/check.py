@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import mmap
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from releve.blocks import nbd
-from releve.blocks.extents import ALLOCATION, Range, gaps, pieces, whole_blocks
-from releve.blocks.manifest import DIGEST_BYTES, SCAN_ENTRIES, digest, zero_digest
+from releve.blocks.errors import SourceError
+from releve.blocks.extents import ALLOCATION, Extent, Range, filled, pieces, whole_blocks
+from releve.blocks.manifest import digest
+from releve.blocks.pace import Jobs, Meter
+from releve.blocks.source import Options, Source, run_threads
+from releve.blocks.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from releve.blocks.manifest import Manifest
     from releve.blocks.volume import Volume
 
 NAMED = 10  # offsets of wrong blocks that a verdict names
+READERS = 4  # threads that read the target
 
 
 @dataclass(slots=True)
@@ -28,74 +34,83 @@ class Verdict:
     first: list[int] = field(default_factory=list)
     read: int = 0
 
-    def compare(self, manifest: Manifest, offset: int, view: memoryview) -> None:
-        """Compare a run of whole blocks with the manifest."""
-        block = manifest.block
-        count = -(-len(view) // block)
-        expected = manifest.entries(offset // block, count)
-        self.read += len(view)
-        for number in range(count):
-            entry = expected[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES]
-            self._note(
-                entry == digest(view[number * block : (number + 1) * block]),
-                offset + number * block,
-            )
 
-    def compare_zeros(self, manifest: Manifest, hole: Range) -> None:
-        """Compare a run of whole blocks that read as zeros with the manifest."""
-        block = manifest.block
-        for piece in pieces([hole], SCAN_ENTRIES * block):
-            count = -(-piece.length // block)
-            expected = manifest.entries(piece.offset // block, count)
-            for number in range(count):
-                offset = piece.offset + number * block
-                entry = expected[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES]
-                self._note(entry == zero_digest(min(block, manifest.size - offset)), offset)
+class Check:
+    """Compares runs of whole blocks with a manifest, from several threads."""
 
-    def _note(self, good: bool, offset: int) -> None:
-        self.blocks += 1
-        if not good:
-            self.bad += 1
-            if len(self.first) < NAMED:
-                self.first.append(offset)
+    def __init__(self, manifest: Manifest) -> None:
+        """Begin with nothing compared."""
+        self.verdict = Verdict()
+        self._manifest = manifest
+        self._lock = threading.Lock()
+
+    def reads(self, disk: Iterable[Extent], longest: int) -> Iterator[Range]:
+        """Yield the pieces of a disk that must be read; compare its zeros on the way."""
+        for one in disk:
+            if one.zero:
+                hole = Range(one.offset, one.length)
+                self._note(hole, 0, self._manifest.not_zeros(hole))
+            else:
+                yield from pieces([one], longest)
+
+    def take(self, offset: int, view: memoryview) -> None:
+        """Compare what was read."""
+        block = self._manifest.block
+        digests = [digest(view[start : start + block]) for start in range(0, len(view), block)]
+        differing = self._manifest.differing(offset, b"".join(digests))
+        self._note(Range(offset, len(view)), len(view), differing)
+
+    def _note(self, where: Range, read: int, wrong: Iterator[Range]) -> None:
+        with self._lock:
+            self.verdict.blocks += -(-where.length // self._manifest.block)
+            self.verdict.read += read
+            for one in wrong:
+                self.verdict.bad += 1
+                self.verdict.first = sorted([*self.verdict.first, one.offset])[:NAMED]
 
 
-def check_target(
-    volume: Volume, manifest: Manifest, tell: Callable[..., None], chunk: int = nbd.CHUNK
-) -> Verdict:
+def check_target(volume: Volume, manifest: Manifest, tell: Callable[..., None]) -> Verdict:
     """Read the volume back, from its disk, and compare every block; unknown ones are wrong."""
-    verdict = Verdict()
+    check = Check(manifest)
     volume.sync()
-    ranges = list(whole_blocks(volume.data(), manifest.size, manifest.block))
-    for hole in gaps(ranges, manifest.size):
-        verdict.compare_zeros(manifest, hole)
-    memory = memoryview(mmap.mmap(-1, chunk))
-    todo = sum(one.length for one in ranges)
-    for piece in pieces(ranges, chunk):
-        volume.read_into(memory[: piece.length], piece.offset)
-        verdict.compare(manifest, piece.offset, memory[: piece.length])
-        tell("progress", read=verdict.read, todo=todo)
-    return verdict
+    chunk = max(1, nbd.CHUNK // manifest.block) * manifest.block
+    disk = whole_blocks(filled(volume.data(), manifest.size), manifest.size, manifest.block)
+    jobs = Jobs(check.reads(disk, chunk))
+    meter = Meter(volume.allocated())
+
+    def work(_number: int) -> None:
+        memory = memoryview(mmap.mmap(-1, chunk))
+        for job in jobs:
+            view = memory[: job.length]
+            volume.read_into(view, job.offset)
+            check.take(job.offset, view)
+
+    def beat() -> None:
+        read = check.verdict.read
+        tell("progress", read=read, todo=meter.todo, **meter.say(read))
+
+    run_threads(READERS, work, jobs.stop, beat)
+    return check.verdict
 
 
 def check_source(
-    address: str,
-    manifest: Manifest,
-    tell: Callable[..., None],
-    stall: float = nbd.STALL_SECONDS,
+    address: str, manifest: Manifest, tell: Callable[..., None], options: Options
 ) -> Verdict:
     """Read the whole source again over NBD and compare every block with the manifest."""
-    verdict = Verdict()
-    for change in nbd.changed_blocks(address, ALLOCATION, manifest.block, stall=stall):
-        if change.offset + change.length > manifest.size:
-            verdict.bad += 1
-            verdict.first.append(change.offset)
-            break
-        if change.data is None:
-            verdict.compare_zeros(manifest, Range(change.offset, change.length))
-        else:
-            verdict.compare(manifest, change.offset, change.data)
-        tell("progress", read=verdict.read, todo=manifest.size)
-    if verdict.blocks != manifest.count and not verdict.bad:
-        verdict.bad = manifest.count - verdict.blocks
-    return verdict
+    check = Check(manifest)
+    with (
+        Source(address, options, block=manifest.block, optional=(ALLOCATION,)) as source,
+        Spool(manifest.path.parent) as disk,
+    ):
+        if source.size != manifest.size:
+            message = f"{address}: {source.size} bytes, the manifest is of {manifest.size}"
+            raise SourceError(message)
+        disk.fill(whole_blocks(source.extents(), manifest.size, manifest.block))
+        meter = Meter(disk.data)
+
+        def beat() -> None:
+            read = check.verdict.read
+            tell("progress", read=read, todo=meter.todo, **meter.say(read))
+
+        source.read(Jobs(check.reads(disk, source.chunk), options.limit), check.take, beat)
+    return check.verdict

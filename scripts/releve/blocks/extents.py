@@ -1,6 +1,7 @@
 """Arithmetic of disk ranges: what an NBD server says, cut into whole blocks and reads.
 
-Pure functions; all offsets and lengths are bytes.
+Pure functions; all offsets and lengths are bytes. Extents and ranges come and go one at a time,
+in ascending order: a disk of many TiB may have millions of them.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 ALLOCATION = "base:allocation"
 BITMAP = "qemu:dirty-bitmap:"
@@ -17,11 +18,17 @@ STATE_ZERO = 2  # of base:allocation: reads as zeros, whatever is allocated
 
 
 class Extent(NamedTuple):
-    """A run of bytes with one state, as the server says it."""
+    """A run of bytes of one state: changed since the bitmap began, known to read as zeros."""
 
     offset: int
     length: int
-    flags: int
+    dirty: bool = True
+    zero: bool = False
+
+    @property
+    def end(self) -> int:
+        """The first byte after the extent."""
+        return self.offset + self.length
 
 
 class Range(NamedTuple):
@@ -36,25 +43,46 @@ class Range(NamedTuple):
         return self.offset + self.length
 
 
-def clipped(offset: int, entries: Iterable[tuple[int, int]], size: int) -> Iterator[Extent]:
-    """Yield the (length, flags) answers to one block status request as extents.
+def _runs(entries: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the (length, flags) pairs of a flat list; an empty run says nothing."""
+    for place in range(0, len(entries) - 1, 2):
+        if entries[place] > 0:
+            yield entries[place], entries[place + 1]
 
-    The protocol lets the last one reach further than was asked, even past the end of the disk.
+
+def overlay(offset: int, answers: Mapping[str, Sequence[int]], size: int) -> Iterator[Extent]:
+    """Yield what the answers to one block status request say together, from `offset` on.
+
+    `answers` has, for each context, the flat list length, flags, length, flags... The contexts
+    may reach differently far: what one of them leaves out is not yielded. The protocol lets the
+    last run reach further than was asked, even past the end of the disk: it is cut at `size`.
+    Without a bitmap all is dirty; without an allocation nothing is known to be zeros.
     """
-    for length, flags in entries:
-        kept = min(length, size - offset)
-        if kept <= 0:
+    runs = {context: _runs(entries) for context, entries in answers.items()}
+    left = dict.fromkeys(runs, 0)
+    state = dict.fromkeys(runs, 0)
+    bitmaps = [context for context in runs if context.startswith(BITMAP)]
+    while offset < size:
+        for context, more in runs.items():
+            if not left[context]:
+                left[context], state[context] = next(more, (0, 0))
+        step = min(*left.values(), size - offset)
+        if not step:
             return
-        yield Extent(offset, kept, flags)
-        offset += kept
+        dirty = not bitmaps or any(state[one] & STATE_DIRTY for one in bitmaps)
+        zero = bool(state.get(ALLOCATION, 0) & STATE_ZERO)
+        yield Extent(offset, step, dirty, zero)
+        offset += step
+        for context in left:
+            left[context] -= step
 
 
 def joined(extents: Iterable[Extent]) -> Iterator[Extent]:
     """Merge neighbours of the same state."""
     last: Extent | None = None
     for extent in extents:
-        if last and last.flags == extent.flags and last.offset + last.length == extent.offset:
-            last = Extent(last.offset, last.length + extent.length, last.flags)
+        if last and last[2:] == extent[2:] and last.end == extent.offset:
+            last = last._replace(length=last.length + extent.length)
             continue
         if last:
             yield last
@@ -63,56 +91,65 @@ def joined(extents: Iterable[Extent]) -> Iterator[Extent]:
         yield last
 
 
-def wanted(extents: Iterable[Extent], context: str) -> Iterator[Range]:
-    """Yield what must be read: dirty runs of a bitmap, or runs that do not read as zeros."""
-    dirty = context.startswith(BITMAP)
-    for offset, length, flags in extents:
-        if flags & STATE_DIRTY if dirty else not flags & STATE_ZERO:
-            yield Range(offset, length)
+def whole_blocks(extents: Iterable[Extent], size: int, block: int) -> Iterator[Extent]:
+    """Cut the extents of a whole disk at block borders; the last block may be short.
+
+    A block is dirty when one of its bytes is, and zero when all of them are.
+    """
+    return joined(_cut(extents, size, block))
 
 
-def whole_blocks(ranges: Iterable[Range], size: int, block: int) -> Iterator[Range]:
-    """Widen ascending ranges to whole blocks (the last one may be short); no block comes twice."""
-    start = end = 0
-    for one in ranges:
-        first = one.offset - one.offset % block
-        last = min(-(-one.end // block) * block, size)
-        if first > end:
-            if end > start:
-                yield Range(start, end - start)
-            start = first
-        end = max(end, last)
-    if end > start:
-        yield Range(start, end - start)
+def _cut(extents: Iterable[Extent], size: int, block: int) -> Iterator[Extent]:
+    edge: Extent | None = None  # a block of which only the first bytes are known yet
+    for one in extents:
+        start = one.offset
+        if edge:
+            border = min(edge.offset + block, size)
+            start = min(one.end, border)
+            edge = Extent(
+                edge.offset, start - edge.offset, edge.dirty or one.dirty, edge.zero and one.zero
+            )
+            if start < border:
+                continue
+            yield edge
+            edge = None
+        border = one.end if one.end == size else one.end - one.end % block
+        if border > start:
+            yield one._replace(offset=start, length=border - start)
+            start = border
+        if start < one.end:
+            edge = one._replace(offset=start, length=one.end - start)
 
 
-def gaps(ranges: Iterable[Range], size: int) -> Iterator[Range]:
-    """Yield what ascending ranges leave out of a disk of `size` bytes."""
-    position = 0
-    for one in ranges:
-        if one.offset > position:
-            yield Range(position, one.offset - position)
-        position = max(position, one.end)
-    if position < size:
-        yield Range(position, size - position)
-
-
-def common(left: Iterable[Range], right: Iterable[Range]) -> Iterator[Range]:
-    """Yield what two ascending lists of ranges share."""
+def common(left: Iterable[Extent], right: Iterable[Range]) -> Iterator[Extent]:
+    """Yield what two ascending runs share, in the state of the left one."""
     ones, others = iter(left), iter(right)
     one, other = next(ones, None), next(others, None)
     while one and other:
         start, end = max(one.offset, other.offset), min(one.end, other.end)
         if start < end:
-            yield Range(start, end - start)
+            yield one._replace(offset=start, length=end - start)
         if one.end <= other.end:
             one = next(ones, None)
         else:
             other = next(others, None)
 
 
-def pieces(ranges: Iterable[Range], longest: int) -> Iterator[Range]:
-    """Cut ranges into reads of at most `longest` bytes."""
+def filled(ranges: Iterable[Range], size: int) -> Iterator[Extent]:
+    """Yield a whole disk of `size` bytes: the ranges as data, what they leave out as zeros."""
+    position = 0
+    for one in ranges:
+        if one.offset > position:
+            yield Extent(position, one.offset - position, zero=True)
+        if one.length:
+            yield Extent(one.offset, one.length)
+        position = max(position, one.end)
+    if position < size:
+        yield Extent(position, size - position, zero=True)
+
+
+def pieces(ranges: Iterable[Range | Extent], longest: int) -> Iterator[Range]:
+    """Cut ranges into pieces of at most `longest` bytes."""
     for one in ranges:
         for offset in range(one.offset, one.end, longest):
             yield Range(offset, min(longest, one.end - offset))

@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from releve.blocks.extents import Extent
+
 FORMAT = "releve manifest 1"
 HEADER_BYTES = 4096
 DIGEST_BYTES = 32
 BLOCK = 65_536  # the granularity of QEMU's bitmaps: a dirty bit never makes us move more
 BLOCK_UNIT = 4096  # O_DIRECT wants whole sectors, of 4 KiB at most
+BLOCK_MOST = 16 << 20  # a block is read and hashed in one piece of memory
 UNKNOWN = bytes(DIGEST_BYTES)
 SCAN_ENTRIES = 32_768  # entries handled at a time, 1 MiB
 
@@ -65,8 +68,11 @@ class Manifest:
     @classmethod
     def create(cls, path: Path, size: int, *, block: int = BLOCK, run: str = "") -> Manifest:
         """Make a manifest that knows nothing, whole or not at all, in place of any other."""
-        if block <= 0 or block % BLOCK_UNIT:
-            message = f"{path}: a block of {block} bytes; it must be a multiple of {BLOCK_UNIT}"
+        if not BLOCK_UNIT <= block <= BLOCK_MOST or block % BLOCK_UNIT:
+            message = (
+                f"{path}: a block of {block} bytes; it must be a multiple of {BLOCK_UNIT},"
+                f" of {BLOCK_MOST} at most"
+            )
             raise ManifestError(message)
         header = {"format": FORMAT, "size": size, "block": block, "run": run}
         part = path.with_name(path.name + ".part")
@@ -111,6 +117,26 @@ class Manifest:
         """Number of blocks; the last one may be short."""
         return -(-self.size // self.block)
 
+    def differing(self, offset: int, digests: bytes) -> Iterator[Range]:
+        """Yield the blocks from `offset` on whose entries are not these digests, one by one."""
+        first = offset // self.block
+        found = self.entries(first, len(digests) // DIGEST_BYTES)
+        if found == digests:
+            return
+        for place in range(0, len(digests), DIGEST_BYTES):
+            end = place + DIGEST_BYTES
+            if found[place:end] != digests[place:end]:
+                index = first + place // DIGEST_BYTES
+                yield Range(index * self.block, self.length(index))
+
+    def not_zeros(self, hole: Range) -> Iterator[Range]:
+        """Yield the blocks of a run of whole blocks whose entries are not those of zeros."""
+        for offset in range(hole.offset, hole.end, SCAN_ENTRIES * self.block):
+            first = offset // self.block
+            end = min(first + SCAN_ENTRIES, -(-hole.end // self.block))
+            last = zero_digest(self.length(end - 1))
+            yield from self.differing(offset, zero_digest(self.block) * (end - first - 1) + last)
+
     def length(self, index: int) -> int:
         """Return the bytes of a block."""
         return min(self.block, self.size - index * self.block)
@@ -134,12 +160,16 @@ class Manifest:
         """Note that ranges of whole blocks are zeros; durable only after `sync`."""
         self._fill(ranges, lambda index: zero_digest(self.length(index)))
 
-    def forget(self, ranges: Iterable[Range]) -> None:
+    def forget(self, ranges: Iterable[Range | Extent]) -> None:
         """Declare blocks unknown, durably: the write intent, before the target changes."""
-        self._fill(ranges, lambda _index: UNKNOWN)
+        self.mark_unknown(ranges)
         self.sync()
 
-    def _fill(self, ranges: Iterable[Range], entry: Any) -> None:  # noqa: ANN401  # index -> bytes
+    def mark_unknown(self, ranges: Iterable[Range | Extent]) -> None:
+        """Declare blocks unknown; durable only after `sync`."""
+        self._fill(ranges, lambda _index: UNKNOWN)
+
+    def _fill(self, ranges: Iterable[Range | Extent], entry: Any) -> None:  # noqa: ANN401  # index -> bytes
         for one in ranges:
             first, last = one.offset // self.block, -(-one.end // self.block) - 1
             for start in range(first, last, SCAN_ENTRIES):
@@ -151,6 +181,14 @@ class Manifest:
         start: int | None = None
         for first in range(0, self.count, SCAN_ENTRIES):
             data = self.entries(first, min(SCAN_ENTRIES, self.count - first))
+            if UNKNOWN not in data:  # at 1 GiB/s, where the loop below takes seconds for a TiB
+                if start is not None:
+                    yield self._range(start, first)
+                    start = None
+                continue
+            if data == bytes(len(data)):
+                start = first if start is None else start
+                continue
             for place in range(0, len(data), DIGEST_BYTES):
                 index = first + place // DIGEST_BYTES
                 if data[place : place + DIGEST_BYTES] == UNKNOWN:

@@ -8,13 +8,17 @@ What a reader must know before a change (each was measured, see docs/decisions):
 * A callback must neither raise nor touch its handle: it only appends to a list.
 * libnbd has no time limit of its own, so nothing here blocks without one.
 * A context that does not exist is dropped in silence at connect, so each one is asked for.
+* libnbd counts the bytes of a reply, not their places: a server that sends one half twice leaves
+  old bytes in the other. So each sector of a buffer is marked before it is read into.
 * A handle whose server died is dead for ever: connect anew, ask for what the manifest lacks.
 """
 
 from __future__ import annotations
 
 import mmap
+import secrets
 import urllib.parse
+from array import array
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,14 +28,13 @@ import nbd
 from releve.blocks import nbd_uri
 from releve.blocks.errors import ContextError, SourceError, StallError
 from releve.blocks.extents import (
+    ALLOCATION,
     BITMAP,
     Extent,
     Range,
-    clipped,
-    gaps,
     joined,
+    overlay,
     pieces,
-    wanted,
     whole_blocks,
 )
 
@@ -41,11 +44,14 @@ if TYPE_CHECKING:
 Handle = Any  # a nbd.NBD: libnbd has no types
 MIB = 1 << 20
 STATUS_SPAN = 1 << 30  # of one block status request: servers without extended headers stop at 4 GiB
+STATUS_LEAST = 4 * MIB
+STATUS_RUNS = 16_384  # of one answer: a disk in small pieces is asked for less at a time
 LONGEST_READ = 32 * MIB  # QEMU answers EINVAL beyond, which looks like a bad disk
 CHUNK = 2 * MIB  # of one read
 DEPTH = 2  # reads in flight on one connection
 STALL_SECONDS = 60.0
 uri = nbd_uri
+SECTOR_WORDS = 64  # of 8 bytes: each sector of a buffer carries a mark until it is read into
 POLL_SECONDS = 1.0  # Python sees a signal only between two polls
 
 
@@ -72,15 +78,21 @@ def _check_tls(address: str) -> None:
         raise SourceError(message)
 
 
-def connect(address: str, contexts: Iterable[str] = (), stall: float = STALL_SECONDS) -> Handle:
-    """Return a connected handle that has every context asked for.
+def connect(
+    address: str,
+    contexts: Iterable[str] = (),
+    stall: float = STALL_SECONDS,
+    *,
+    optional: Iterable[str] = (),
+) -> Handle:
+    """Return a connected handle that has every context asked for, and what there is of `optional`.
 
     Raises ContextError when the export lacks one, StallError when the server keeps silent for
     `stall` seconds, SourceError for anything else.
     """
     names = tuple(contexts)
     handle = nbd.NBD()
-    for context in names:
+    for context in (*names, *optional):
         handle.add_meta_context(context)
     handle.set_pread_initialize(False)
     if address.startswith("nbds"):
@@ -91,17 +103,17 @@ def connect(address: str, contexts: Iterable[str] = (), stall: float = STALL_SEC
     try:
         handle.aio_connect_uri(address)
         while handle.aio_is_connecting():
-            _poll(handle, stall, "connect")
+            _poll(handle, stall, f"{address}: connect")
         if not handle.aio_is_ready():
             message = f"{address}: the server closed the connection"
             raise SourceError(message)
+        for context in names:
+            if not handle.can_meta_context(context):
+                message = f"{address}: the export does not offer {context}"
+                raise ContextError(message)
     except nbd.Error as error:
         message = f"{address}: {error.string}"
         raise SourceError(message) from error
-    for context in names:
-        if not handle.can_meta_context(context):
-            message = f"{address}: the export does not offer {context}"
-            raise ContextError(message)
     return handle
 
 
@@ -130,39 +142,70 @@ def _finish(handle: Handle, cookie: int, stall: float, doing: str) -> None:
         raise SourceError(message) from error
 
 
-def extents(handle: Handle, context: str, stall: float = STALL_SECONDS) -> Iterator[Extent]:
-    """Yield the whole disk's extents in `context`, in order, without gap, neighbours merged."""
-    return joined(_raw_extents(handle, context, stall))
+def extents(
+    handle: Handle, contexts: Iterable[str], stall: float = STALL_SECONDS
+) -> Iterator[Extent]:
+    """Yield the whole disk's extents, in order, without gap, neighbours merged.
+
+    What the contexts say is laid one over the other; an allocation that the server does not
+    offer is left out, and all counts as data.
+    """
+    offered = [one for one in contexts if one != ALLOCATION or handle.can_meta_context(one)]
+    if not offered:
+        return iter([Extent(0, handle.get_size())] if handle.get_size() else [])
+    return joined(_raw_extents(handle, offered, stall))
 
 
-def _raw_extents(handle: Handle, context: str, stall: float) -> Iterator[Extent]:
+def _raw_extents(handle: Handle, contexts: list[str], stall: float) -> Iterator[Extent]:
     size = handle.get_size()
-    position = 0
+    position, span = 0, STATUS_SPAN
     while position < size:
-        answers: list[tuple[str, int, list[int], int]] = []
-
-        def keep(
-            name: str,
-            offset: int,
-            entries: list[int],
-            error: Handle,
-            into: list[tuple[str, int, list[int], int]] = answers,
-        ) -> int:
-            into.append((name, offset, list(entries), error.value))
-            return 0
-
-        doing = f"block status at {position}"
-        cookie = handle.aio_block_status(min(STATUS_SPAN, size - position), position, keep)
-        _finish(handle, cookie, stall, doing)
-        before = position
-        for name, offset, entries, error in answers:
-            if name == context and not error and offset == position:
-                for extent in clipped(offset, zip(entries[::2], entries[1::2], strict=False), size):
-                    yield extent
-                    position += extent.length
-        if position == before:
-            message = f"{doing}: the server says nothing about {context}"
+        answers = _block_status(handle, min(span, size - position), position, stall)
+        if missing := [context for context in contexts if not answers.get(context)]:
+            message = f"block status at {position}: the server says nothing about {missing[0]}"
             raise SourceError(message)
+        before = position
+        for extent in overlay(position, {one: answers[one] for one in contexts}, size):
+            yield extent
+            position = extent.end
+        if position == before:
+            message = f"block status at {position}: the server's answer covers nothing"
+            raise SourceError(message)
+        longest = max(len(entries) for entries in answers.values())
+        if longest > 2 * STATUS_RUNS:
+            span = max(STATUS_LEAST, span // 2)
+        elif longest < STATUS_RUNS // 2:
+            span = min(STATUS_SPAN, span * 2)
+
+
+def _block_status(handle: Handle, length: int, position: int, stall: float) -> dict[str, list[int]]:
+    """Return what the server says of a range, by context: length, flags, length, flags..."""
+    answers: list[tuple[str, int, list[int], int]] = []
+
+    def keep(name: str, offset: int, entries: list[int], error: Handle) -> int:
+        answers.append((name, offset, entries, error.value))
+        return 0
+
+    doing = f"block status at {position}"
+    try:
+        cookie = handle.aio_block_status(length, position, keep)
+    except nbd.Error as error:
+        message = f"{doing}: {error.string}"
+        raise SourceError(message) from error
+    _finish(handle, cookie, stall, doing)
+    return {
+        name: entries
+        for name, offset, entries, error in answers
+        if not error and offset == position
+    }
+
+
+def buffer_bytes(longest: int, depth: int) -> int:
+    """Return the memory that `read` needs; raise ValueError for a read that no server answers."""
+    if longest > LONGEST_READ or longest % mmap.PAGESIZE:
+        message = f"a read of {longest} bytes: whole pages up to {LONGEST_READ} are possible"
+        raise ValueError(message)
+    return longest * depth
 
 
 def read(
@@ -172,18 +215,18 @@ def read(
     longest: int = CHUNK,
     depth: int = DEPTH,
     stall: float = STALL_SECONDS,
+    memory: memoryview | None = None,
 ) -> Iterator[tuple[int, memoryview]]:
     """Read `jobs` (each at most `longest` bytes) with `depth` requests in flight.
 
-    Yields (offset, bytes) in the order of the jobs; the bytes live in a buffer that is used
-    again after the next step. Raises SourceError when a reply does not cover its request.
+    Yields (offset, bytes) in the order of the jobs; the bytes live in `memory` (whole pages), in
+    a place that is used again after the next step. Raises SourceError when a reply does not
+    cover its request.
     """
-    if longest > LONGEST_READ or longest % mmap.PAGESIZE:
-        message = f"a read of {longest} bytes: whole pages up to {LONGEST_READ} are possible"
-        raise ValueError(message)
-    memory = memoryview(mmap.mmap(-1, longest * depth))
-    free = deque(memory[start : start + longest] for start in range(0, longest * depth, longest))
-    flying: deque[tuple[Range, memoryview, int]] = deque()
+    whole = buffer_bytes(longest, depth)
+    memory = memoryview(mmap.mmap(-1, whole)) if memory is None else memory
+    free = deque(memory[start : start + longest] for start in range(0, whole, longest))
+    flying: deque[tuple[Range, memoryview, int, int]] = deque()
     more = True
     while True:
         while free and more:
@@ -192,13 +235,31 @@ def read(
                 more = False
                 break
             view = free.popleft()
-            flying.append((job, view, _submit(handle, job, view)))
+            mark = _marked(view[: job.length])
+            flying.append((job, view, mark, _submit(handle, job, view)))
         if not flying:
             return
-        job, view, cookie = flying.popleft()
-        _finish(handle, cookie, stall, f"read of {job.length} bytes at {job.offset}")
+        job, view, mark, cookie = flying.popleft()
+        doing = f"read of {job.length} bytes at {job.offset}"
+        _finish(handle, cookie, stall, doing)
+        if mark in _words(view[: job.length])[::SECTOR_WORDS].tolist():
+            message = f"{doing}: the server's answer does not cover all of it"
+            raise SourceError(message)
         yield job.offset, view[: job.length]
         free.append(view)
+
+
+def _words(view: memoryview) -> memoryview:
+    return view[: len(view) - len(view) % 8].cast("Q")
+
+
+def _marked(view: memoryview) -> int:
+    """Put a mark that no disk holds at the begin of every sector; return it."""
+    mark = secrets.randbits(64)
+    words = _words(view)
+    count = -(-len(words) // SECTOR_WORDS)
+    words[::SECTOR_WORDS] = memoryview(array("Q", [mark]) * count)
+    return mark
 
 
 def _submit(handle: Handle, job: Range, view: memoryview) -> int:
@@ -221,20 +282,30 @@ def changed_blocks(
 ) -> Iterator[Change]:
     """Yield what `context` says of an export, in ascending order, in runs of whole blocks.
 
-    A bitmap's context gives its dirty blocks; `base:allocation` gives the whole disk, holes as
-    changes without data. `block` is in bytes, a divisor of `longest`. Raises as `connect`.
+    A bitmap's context gives its dirty blocks; `base:allocation` gives the whole disk. What reads
+    as zeros is a change without data. `block` is in bytes, a divisor of `longest`. Raises as
+    `connect`.
     """
-    handle = connect(address, [context], stall)
+    bitmap = context.startswith(BITMAP)
+    handle = connect(address, [context], stall, optional=[ALLOCATION] if bitmap else ())
+    contexts = [context, ALLOCATION] if bitmap else [context]
     size = handle.get_size()
-    ranges = list(whole_blocks(wanted(extents(handle, context, stall), context), size, block))
-    holes = deque([] if context.startswith(BITMAP) else gaps(ranges, size))
-    jobs = pieces(ranges, longest)
+    holes: deque[Range] = deque()
+
+    def wanted() -> Iterator[Extent]:
+        for one in whole_blocks(extents(handle, contexts, stall), size, block):
+            if one.dirty and one.zero:
+                holes.append(Range(one.offset, one.length))
+            elif one.dirty:
+                yield one
+
     try:
+        jobs = pieces(wanted(), longest)
         for offset, view in read(handle, jobs, longest=longest, depth=depth, stall=stall):
             while holes and holes[0].offset < offset:
                 yield Change(*holes.popleft(), None)
             yield Change(offset, len(view), view)
-        for hole in holes:
-            yield Change(*hole, None)
+        while holes:
+            yield Change(*holes.popleft(), None)
     finally:
         close(handle)

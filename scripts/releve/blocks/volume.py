@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SECTOR_BYTES = 4096  # O_DIRECT takes only multiples of it on any disk
 FALLOC_KEEP_SIZE = 1
 FALLOC_PUNCH_HOLE = 2
+FALLOC_ZERO_RANGE = 16
 ZEROS_BYTES = 1 << 20
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -68,13 +69,13 @@ class Volume:
 
     def punch(self, hole: Range) -> None:
         """Make a range read as zeros, without allocation where the volume can do that."""
-        mode = FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE
-        if _libc.fallocate(self._plain, mode, hole.offset, hole.length) == 0:
-            return
-        code = ctypes.get_errno()
-        if code not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENODEV}:
-            message = f"{self.path}: zeros at {hole.offset}: {os.strerror(code)}"
-            raise TargetError(message)
+        for way in (FALLOC_PUNCH_HOLE, FALLOC_ZERO_RANGE):
+            if _libc.fallocate(self._plain, way | FALLOC_KEEP_SIZE, hole.offset, hole.length) == 0:
+                return
+            code = ctypes.get_errno()
+            if code not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENODEV}:
+                message = f"{self.path}: zeros at {hole.offset}: {os.strerror(code)}"
+                raise TargetError(message)
         for start in range(hole.offset, hole.end, ZEROS_BYTES):
             self.write(self._zeros[: min(ZEROS_BYTES, hole.end - start)], start)
 
@@ -96,19 +97,25 @@ class Volume:
     def data(self) -> Iterator[Range]:
         """Yield the ranges that may hold data; what is left out reads as zeros."""
         position = 0
-        while self._file and position < self.size:
-            try:
-                start = os.lseek(self._plain, position, os.SEEK_DATA)
-            except OSError as error:
-                if error.errno == errno.ENXIO:
-                    return
-                break
-            end = min(os.lseek(self._plain, start, os.SEEK_HOLE), self.size)
+        while position < self.size:
+            start, end = self._data_after(position) if self._file else (position, self.size)
             if start < end:
                 yield Range(start, end - start)
-            position = max(end, start + 1)
-        if position < self.size and not self._file:
-            yield Range(position, self.size - position)
+            position = max(end, position + 1)
+
+    def _data_after(self, position: int) -> tuple[int, int]:
+        try:
+            start = os.lseek(self._plain, position, os.SEEK_DATA)
+            return start, min(os.lseek(self._plain, start, os.SEEK_HOLE), self.size)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # a hole up to the end
+                return self.size, self.size
+            return position, self.size  # a filesystem that does not tell: all may be data
+
+    def allocated(self) -> int:
+        """Return about how many bytes `data` will yield."""
+        found = os.fstat(self._plain)
+        return min(self.size, found.st_blocks * 512) if self._file else self.size
 
     def sync(self) -> None:
         """Make all that was written durable, and drop it from the page cache."""

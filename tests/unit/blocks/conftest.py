@@ -106,6 +106,38 @@ class Machine:
         self.process.wait()
 
 
+class Export:
+    """A disk of a stopped guest, served by qemu-nbd."""
+
+    def __init__(self, folder: Path, disk: Path, *options: str, shared: int = 8) -> None:
+        """Serve a raw disk until `stop`."""
+        self.disk, self._socket = disk, folder / "x"
+        self._socket.unlink(missing_ok=True)
+        argv = ["qemu-nbd", "--read-only", "--persistent", f"--shared={shared}", "--format=raw"]
+        argv += [f"--socket={self._socket}", "--export-name=vda", "--cache=none", *options]
+        self.process = subprocess.Popen([*argv, str(disk)])
+        until(self._socket.exists, "qemu-nbd")
+        self.uri = f"nbd+unix:///vda?socket={self._socket}"
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Change the disk behind the server, as a guest would between two runs of it."""
+        with self.disk.open("r+b") as stream:
+            stream.seek(offset)
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def zero(self, offset: int, length: int) -> None:
+        """Give space back."""
+        argv = ["fallocate", "--punch-hole", f"--offset={offset}", f"--length={length}"]
+        subprocess.run([*argv, str(self.disk)], check=True)
+
+    def stop(self) -> None:
+        """End the server."""
+        self.process.kill()
+        self.process.wait()
+
+
 class Worker:
     """Runs verbs of the worker on one state folder and one target."""
 
@@ -119,19 +151,40 @@ class Worker:
         """Return the words that run a verb."""
         return [PYTHON, str(self.pyz), verb, f"--state={self.state}", "--run=r1", *options]
 
-    def run(self, verb: str, *options: str) -> dict[str, Any]:
+    def run(self, verb: str, *options: str, stdin: str = "") -> dict[str, Any]:
         """Run a verb to its end and return its last line."""
         done = subprocess.run(
-            self.argv(verb, *options), capture_output=True, text=True, timeout=60, check=False
+            self.argv(verb, *options),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert not done.stderr, done.stderr
         last: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         assert (done.returncode == 0) == (last["event"] == "done"), done.stdout
         return last
 
-    def move(self, verb: str, machine: Machine, *options: str) -> dict[str, Any]:
-        """Run `seed` or `round` from a machine to the target."""
-        return self.run(verb, f"--source={machine.uri}", f"--target={self.target}", *options)
+    def move(
+        self, verb: str, source: Machine | Export, *options: str, stdin: str = ""
+    ) -> dict[str, Any]:
+        """Run `seed`, `round` or `delta` from a source to the target."""
+        ends = (f"--source={source.uri}", f"--target={self.target}")
+        return self.run(verb, *ends, *options, stdin=stdin)
+
+    def crash(self, point: str, verb: str, source: Machine | Export, *options: str) -> bool:
+        """Run a verb that dies at a named point; tell whether it came there."""
+        ends = (f"--source={source.uri}", f"--target={self.target}")
+        done = subprocess.run(
+            self.argv(verb, *ends, *options),
+            env={**os.environ, "RELEVE_CRASH": point},
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode in {0, -signal.SIGKILL}, done.stdout
+        return done.returncode != 0
 
     @contextlib.contextmanager
     def killed_midway(self, *argv: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -144,7 +197,7 @@ class Worker:
             process.kill()
             process.wait()
 
-    def audit(self, machine: Machine) -> dict[str, Any]:
+    def audit(self, machine: Machine | Export) -> dict[str, Any]:
         """Read the source again against the manifest."""
         return self.run("audit", f"--source={machine.uri}")
 
@@ -200,5 +253,14 @@ def machine(tmp_path: Path, disk: Path, pyz: Path) -> Iterator[Machine]:
     one = Machine(tmp_path, disk)
     one.bitmap("b1")
     one.export()
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def export(tmp_path: Path, disk: Path, pyz: Path) -> Iterator[Export]:
+    """Return the disk, served as that of a stopped guest."""
+    assert pyz.exists()
+    one = Export(tmp_path, disk)
     yield one
     one.stop()
