@@ -182,11 +182,24 @@ DISK = "<disk type='{}' device='disk'>{}<target dev='vdb' bus='virtio'/></disk>"
         ("<tpm><backend type='emulator'/></tpm>", set()),
         ("<tpm><backend type='emulator'><encryption/></backend></tpm>", {"tpm-encrypted"}),
         ("<filesystem><driver type='virtiofs'/></filesystem>", {"share-virtiofs"}),
-        ("<controller type='scsi' model='buslogic'/>", {"scsi-controller-model"}),
         (
+            "<disk><source file='/s'/><target dev='sda' bus='scsi'/></disk>"
+            "<controller type='scsi' model='buslogic'/>",
+            {"scsi-controller-model"},
+        ),
+        (
+            "<disk><source file='/s'/><target dev='sda' bus='scsi'/></disk>"
             "<controller type='scsi' model='virtio-scsi'/><controller type='scsi'/>",
             {"scsi-controllers-mixed"},
         ),
+        (
+            "<disk><source file='/s'/><target dev='sda' bus='scsi'/>"
+            "<address type='drive' controller='1'/></disk>"
+            "<controller type='scsi' model='buslogic'/>"
+            "<controller type='scsi' index='1' model='virtio-scsi'/>",
+            set(),
+        ),
+        ("<crypto model='virtio'/>", set()),
     ],
 )
 def test_what_cannot_move_as_it_is_blocks(device: str, found: set[str]) -> None:
@@ -208,6 +221,23 @@ def test_qemu_arguments_are_seen_under_any_prefix() -> None:
     )
 
     assert blockers(xml) == {"qemu-commandline"}
+
+
+def test_what_a_device_has_inside_is_named_when_nobody_heard_of_it() -> None:
+    guest = parse_domain(PLAIN.replace("<mac ", "<warp/><mac "), "x")
+
+    assert [part.what for part in guest.unknown] == ["interface/warp"]
+
+
+def test_capabilities_for_qemu_are_no_free_text() -> None:
+    xml = PLAIN.replace(
+        "<domain type='kvm'>",
+        "<domain type='kvm' xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'>"
+        "<q:capabilities><q:add capability='incremental-backup'/></q:capabilities>",
+    )
+
+    assert blockers(xml) == set()
+    assert "capabilities" in [part.what for part in parse_domain(xml, "x").parts]
 
 
 def test_a_snapshot_is_no_guest_to_move() -> None:

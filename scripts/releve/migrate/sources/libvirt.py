@@ -16,6 +16,7 @@ from releve.migrate.sources.libvirt_devices import (
     nic_model,
 )
 from releve.migrate.sources.libvirt_identity import identity_of
+from releve.migrate.sources.libvirt_known import odd_parts
 from releve.migrate.sources.xmltree import attribute_at, number, read_xml, size_at, text_at
 
 if TYPE_CHECKING:
@@ -23,28 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 QEMU = "{http://libvirt.org/schemas/domain/qemu/1.0}"
-STOCK_FIRMWARE = ("/usr/share/", "/usr/lib/")
+STOCK_FIRMWARE = ("/usr/share/", "/usr/lib/", "/nix/store/", "/run/libvirt/nix-ovmf/")
 UEFI_NAMES = ("OVMF", "AAVMF", "edk2", "uefi")
 ODD_MACHINES = {"isapc", "microvm", "xenfv", "xenpv", "none"}
 SMBIOS_KEPT = {"manufacturer", "product", "version", "serial", "uuid", "sku", "family"}
-# Children of <domain> that are read here, or that tune the old host and are not carried over.
-KNOWN = {
-    *("name", "uuid", "title", "description", "memory", "currentMemory", "maxMemory", "vcpu"),
-    *("vcpus", "os", "features", "cpu", "clock", "devices", "genid", "metadata", "on_poweroff"),
-    *(
-        "on_reboot",
-        "on_crash",
-        "on_lockfailure",
-        "pm",
-        "perf",
-        "sysinfo",
-        "launchSecurity",
-        "idmap",
-    ),
-    *("iothreads", "iothreadids", "defaultiothread", "cputune", "numatune", "blkiotune", "memtune"),
-    *("memoryBacking", "resource", "seclabel", "keywrap", "bootloader", "bootloader_args"),
-    *("throttlegroups", "cachetune", "memorytune"),
-}
 
 
 def parse_domain(xml: str, where: str) -> Domain:
@@ -53,7 +36,11 @@ def parse_domain(xml: str, where: str) -> Domain:
     `xml` may also be a snapshot or a status file with the definition inside. Raises InputError
     naming `where` when it is not XML, is none of these, or names no guest.
     """
-    root = read_xml(xml, where)
+    return parse_root(read_xml(xml, where), where)[1]
+
+
+def parse_root(root: ET.Element, where: str) -> tuple[ET.Element, Domain]:
+    """Return the element that describes the guest, and the guest; as `parse_domain`."""
     domain = root if root.tag == "domain" else root.find(".//domain")
     outer = _outer_blockers(root, where)
     if domain is None:
@@ -66,10 +53,10 @@ def parse_domain(xml: str, where: str) -> Domain:
         message = f"{where}: the definition names no guest"
         raise InputError(message)
     found = [account(device) for device in domain.findall("devices/*")]
-    parts = [part for part, _ in found] + list(_odd_children(domain))
+    parts = [part for part, _ in found] + list(odd_parts(domain))
     blockers = [*outer, *_guest_blockers(domain), *_together(domain)]
     blockers += [blocker for _, several in found for blocker in several]
-    return _assemble(domain, name, tuple(parts), tuple(dict.fromkeys(blockers)))
+    return domain, _assemble(domain, name, tuple(parts), tuple(dict.fromkeys(blockers)))
 
 
 def _assemble(
@@ -173,7 +160,7 @@ def _outer_blockers(root: ET.Element, where: str) -> list[Blocker]:
 
 def _guest_blockers(domain: ET.Element) -> Iterator[Blocker]:
     """Yield what blocks the guest as a whole."""
-    kind = domain.get("type") or "unknown"
+    kind = domain.get("type") or "qemu"
     if domain.tag == "domain" and kind not in {"kvm", "qemu", "kqemu"}:
         yield Blocker(f"hypervisor-{kind}", f"it runs under {kind}, not under QEMU")
     system = text_at(domain, "os/type") or "hvm"
@@ -195,7 +182,8 @@ def _guest_blockers(domain: ET.Element) -> Iterator[Blocker]:
         yield Blocker(id_, f"its clock is set by {offset}, which PVE lacks")
     if domain.find("launchSecurity") is not None:
         yield Blocker("launch-security", "its memory is encrypted by the old host's processor")
-    if any(child.tag.startswith(QEMU) for child in domain):
+    free = [one for tag in ("commandline", "override") for one in domain.findall(f"{QEMU}{tag}/*")]
+    if free:
         yield Blocker("qemu-commandline", "it has arguments for QEMU in free text")
 
 
@@ -231,6 +219,22 @@ def _identity_blockers(domain: ET.Element) -> Iterator[Blocker]:
             yield Blocker("smbios-other", "it shows an identity that PVE cannot show alike")
 
 
+def _scsi_models(domain: ET.Element) -> set[str]:
+    """Return the models of the SCSI controllers that something hangs on.
+
+    A drive without an address may land on any of them.
+    """
+    controllers = domain.findall("devices/controller[@type='scsi']")
+    users = [one for one in domain.findall("devices/disk") if disk_bus(one) == "scsi"]
+    users += domain.findall("devices/hostdev[@type='scsi']")
+    places = {attribute_at(one, "address[@type='drive']", "controller") for one in users}
+    return {
+        controller.get("model") or "auto"
+        for controller in controllers
+        if None in places or (controller.get("index") or "0") in places
+    }
+
+
 def _together(domain: ET.Element) -> Iterator[Blocker]:
     """Yield what blocks only because several devices are there."""
     drives = [
@@ -248,16 +252,8 @@ def _together(domain: ET.Element) -> Iterator[Blocker]:
             yield Blocker("disk-duplicate-volume", f"{source} stands behind {count} disks")
     if len(domain.findall("devices/serial")) > SERIALS_MAX:
         yield Blocker("too-many-serials", f"PVE has {SERIALS_MAX} serial ports")
-    controllers = domain.findall("devices/controller[@type='scsi']")
-    models = {controller.get("model") or "auto" for controller in controllers}
+    models = _scsi_models(domain)
     for model in sorted(models - SCSI_MODELS):
         yield Blocker("scsi-controller-model", f"PVE has no SCSI controller {model}")
     if len(models) > 1:
         yield Blocker("scsi-controllers-mixed", "PVE has one model of SCSI controller per guest")
-
-
-def _odd_children(domain: ET.Element) -> Iterator[Part]:
-    """Yield the children of <domain> that nothing here reads."""
-    for child in domain:
-        if domain.tag == "domain" and child.tag not in KNOWN and not child.tag.startswith("{"):
-            yield Part(child.tag, "unknown", f"<{child.tag}> is not known to this survey")

@@ -34,6 +34,8 @@ REPLACED = {
     "controller": "PVE's own controllers",
 }
 DROPPED = {
+    "crypto": "a crypto accelerator is not carried over: programs compute by themselves",
+    "pstore": "the store of crash logs is not carried over",
     "audio": "sound is not carried over",
     "sound": "sound is not carried over",
     "hub": "a USB hub is not carried over",
@@ -290,6 +292,4 @@ BY_TAG: dict[str, Callable[[ET.Element], Found]] = {
     "shmem": _always("shmem", "memory shared with a program of the old host"),
     "vsock": _always("vsock", "a socket to programs of the old host"),
     "lease": _always("lease", "a lease of the old host's lock manager"),
-    "crypto": _always("device-crypto", "a crypto device"),
-    "pstore": _always("device-pstore", "a pstore device"),
 }

@@ -1,0 +1,81 @@
+"""Read any file that describes guests, disks or networks; what kind it is follows from it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from releve.errors import InputError
+from releve.migrate.sources.libvirt import parse_root
+from releve.migrate.sources.libvirt_facts import libvirt_facts
+from releve.migrate.sources.pve_conf import read_conf
+from releve.migrate.sources.pve_facts import pve_facts
+from releve.migrate.sources.pve_guest import guest_of
+from releve.migrate.sources.reading import FileReading
+from releve.migrate.sources.xmltree import read_xml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from releve.migrate.sources.domain import Domain
+
+SIZE_MAX = 8 * 2**20  # bytes
+
+
+def read_file(file: Path, kind: str | None = None, vmid: int | None = None) -> FileReading:
+    """Return what a file says; `kind` and `vmid` follow from its name and text when not given.
+
+    Raises InputError, one sentence that names the file, when it cannot be read.
+    """
+    name = file.name
+    try:
+        content = file.read_bytes()[:SIZE_MAX]
+    except OSError as error:
+        message = f"{name}: it cannot be read: {error.strerror}"
+        raise InputError(message) from None
+    kind = kind or kind_of(name, content)
+    if kind not in READERS:
+        message = f"{name}: it is of no kind that a survey reads"
+        raise InputError(message)
+    if vmid is None and re.fullmatch(r"\d+\.conf", name):
+        vmid = int(file.stem)
+    try:
+        return READERS[kind](content, name, vmid)
+    except RecursionError:
+        message = f"{name}: its parts are nested too deep"
+        raise InputError(message) from None
+
+
+def kind_of(name: str, content: bytes) -> str | None:
+    """Return the kind of a file by its name's end, else by how it begins."""
+    suffix = name.rpartition(".")[2].lower()
+    by_suffix = {"xml": "libvirt-domain", "conf": "pve-conf"}
+    return by_suffix.get(suffix)
+
+
+def text_of(content: bytes) -> str:
+    """Return a file's text; bytes that are none become a replacement sign."""
+    return content.decode("utf-8-sig", "replace")
+
+
+def _libvirt(content: bytes, name: str, _vmid: int | None) -> FileReading:
+    root = read_xml(text_of(content), name)
+    element, guest = parse_root(root, name)
+    return _one(name, "libvirt-domain", guest, libvirt_facts(root, element, guest))
+
+
+def _pve(content: bytes, name: str, vmid: int | None) -> FileReading:
+    conf = read_conf(text_of(content), name)
+    guest = guest_of(conf, name, vmid)
+    return _one(name, "pve-conf", guest, pve_facts(conf, guest, vmid))
+
+
+def _one(name: str, kind: str, guest: Domain, facts: dict[str, object]) -> FileReading:
+    return FileReading(name, kind, facts, guest.blockers, guest.notes, (guest,))
+
+
+READERS: dict[str, Callable[[bytes, str, int | None], FileReading]] = {
+    "libvirt-domain": _libvirt,
+    "pve-conf": _pve,
+}
