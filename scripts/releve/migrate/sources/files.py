@@ -12,6 +12,7 @@ from releve.migrate.sources.pve_conf import read_conf
 from releve.migrate.sources.pve_facts import pve_facts
 from releve.migrate.sources.pve_guest import guest_of
 from releve.migrate.sources.reading import FileReading
+from releve.migrate.sources.vmx import read_vmx, vmx_facts, vmx_guest
 from releve.migrate.sources.xmltree import read_xml
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def read_file(file: Path, kind: str | None = None, vmid: int | None = None) -> F
 def kind_of(name: str, content: bytes) -> str | None:
     """Return the kind of a file by its name's end, else by how it begins."""
     suffix = name.rpartition(".")[2].lower()
-    by_suffix = {"xml": "libvirt-domain", "conf": "pve-conf"}
+    by_suffix = {"xml": "libvirt-domain", "conf": "pve-conf", "vmx": "vmx"}
     return by_suffix.get(suffix)
 
 
@@ -71,6 +72,12 @@ def _pve(content: bytes, name: str, vmid: int | None) -> FileReading:
     return _one(name, "pve-conf", guest, pve_facts(conf, guest, vmid))
 
 
+def _vmx(content: bytes, name: str, _vmid: int | None) -> FileReading:
+    vmx = read_vmx(content, name)
+    guest, found = vmx_guest(vmx, name)
+    return _one(name, "vmx", guest, vmx_facts(vmx, guest, found))
+
+
 def _one(name: str, kind: str, guest: Domain, facts: dict[str, object]) -> FileReading:
     return FileReading(name, kind, facts, guest.blockers, guest.notes, (guest,))
 
@@ -78,4 +85,5 @@ def _one(name: str, kind: str, guest: Domain, facts: dict[str, object]) -> FileR
 READERS: dict[str, Callable[[bytes, str, int | None], FileReading]] = {
     "libvirt-domain": _libvirt,
     "pve-conf": _pve,
+    "vmx": _vmx,
 }
