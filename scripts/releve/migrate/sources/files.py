@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from releve.errors import InputError
 from releve.migrate.sources.libvirt import parse_root
 from releve.migrate.sources.libvirt_facts import libvirt_facts
+from releve.migrate.sources.ovf import ovf_facts, parse_ovf
 from releve.migrate.sources.pve_conf import read_conf
 from releve.migrate.sources.pve_facts import pve_facts
 from releve.migrate.sources.pve_guest import guest_of
@@ -51,7 +52,7 @@ def read_file(file: Path, kind: str | None = None, vmid: int | None = None) -> F
 def kind_of(name: str, content: bytes) -> str | None:
     """Return the kind of a file by its name's end, else by how it begins."""
     suffix = name.rpartition(".")[2].lower()
-    by_suffix = {"xml": "libvirt-domain", "conf": "pve-conf", "vmx": "vmx"}
+    by_suffix = {"xml": "libvirt-domain", "conf": "pve-conf", "vmx": "vmx", "ovf": "ovf"}
     return by_suffix.get(suffix)
 
 
@@ -78,6 +79,15 @@ def _vmx(content: bytes, name: str, _vmid: int | None) -> FileReading:
     return _one(name, "vmx", guest, vmx_facts(vmx, guest, found))
 
 
+def _ovf(content: bytes, name: str, _vmid: int | None) -> FileReading:
+    envelope = parse_ovf(text_of(content), name)
+    guests = tuple(guest for guest, _ in envelope.guests)
+    found = [*envelope.blockers, *(one for guest in guests for one in guest.blockers)]
+    notes = tuple(dict.fromkeys(note for guest in guests for note in guest.notes))
+    blockers = tuple(dict.fromkeys(found))
+    return FileReading(name, "ovf", ovf_facts(envelope), blockers, notes, guests)
+
+
 def _one(name: str, kind: str, guest: Domain, facts: dict[str, object]) -> FileReading:
     return FileReading(name, kind, facts, guest.blockers, guest.notes, (guest,))
 
@@ -86,4 +96,5 @@ READERS: dict[str, Callable[[bytes, str, int | None], FileReading]] = {
     "libvirt-domain": _libvirt,
     "pve-conf": _pve,
     "vmx": _vmx,
+    "ovf": _ovf,
 }

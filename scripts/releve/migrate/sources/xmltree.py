@@ -86,3 +86,16 @@ def layers(source_holder: ET.Element) -> Iterator[ET.Element]:
     below = source_holder.find("backingStore")
     if below is not None and len(below):
         yield from layers(below)
+
+
+def local(element: ET.Element) -> str:
+    """Return an element's name without its namespace; "" for a comment."""
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+
+
+def plain_attribute(element: ET.Element, name: str) -> str | None:
+    """Return an attribute by its name without a namespace; None when it is missing."""
+    for key, value in element.attrib.items():
+        if key.rpartition("}")[2] == name:
+            return value
+    return None
