@@ -6,6 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from releve.errors import InputError
+from releve.migrate.sources.interfaces import (
+    network_blockers,
+    network_facts,
+    network_notes,
+    read_interfaces,
+)
+from releve.migrate.sources.ip_json import ip_facts, ip_notes, read_ip
 from releve.migrate.sources.libvirt import parse_root
 from releve.migrate.sources.libvirt_facts import libvirt_facts
 from releve.migrate.sources.ovf import ovf_facts, parse_ovf
@@ -13,6 +20,7 @@ from releve.migrate.sources.pve_conf import read_conf
 from releve.migrate.sources.pve_facts import pve_facts
 from releve.migrate.sources.pve_guest import guest_of
 from releve.migrate.sources.reading import FileReading
+from releve.migrate.sources.vmdk import read_vmdk, vmdk_blockers, vmdk_facts, vmdk_notes
 from releve.migrate.sources.vmx import read_vmx, vmx_facts, vmx_guest
 from releve.migrate.sources.xmltree import read_xml
 
@@ -49,11 +57,36 @@ def read_file(file: Path, kind: str | None = None, vmid: int | None = None) -> F
         raise InputError(message) from None
 
 
+SUFFIXES = {
+    "xml": "libvirt-domain",
+    "conf": "pve-conf",
+    "vmx": "vmx",
+    "ovf": "ovf",
+    "vmdk": "vmdk",
+    "eni": "interfaces",
+    "interfaces": "interfaces",
+}
+
+
+SIGNS = {
+    "ip-json": r'(?s)\A[\[{].*"ifname"',
+    "vmx": r"(?im)^\s*(config\.version|virtualhw\.version)\s*=",
+    "interfaces": r"(?m)^\s*(iface\s+\S+|auto\s+\S+|source(-directory)?\s+\S+)",
+}
+
+
 def kind_of(name: str, content: bytes) -> str | None:
-    """Return the kind of a file by its name's end, else by how it begins."""
+    """Return the kind of a file by how it begins, then by its name's end; None when unknown."""
+    head = content[:65536]
+    text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     suffix = name.rpartition(".")[2].lower()
-    by_suffix = {"xml": "libvirt-domain", "conf": "pve-conf", "vmx": "vmx", "ovf": "ovf"}
-    return by_suffix.get(suffix)
+    if head[:4] in {b"KDMV", b"COWD"} or "# Disk DescriptorFile" in text[:200]:
+        return "vmdk"
+    if text.startswith("<"):
+        return "ovf" if re.search(r"<([\w-]+:)?Envelope[\s>]", text) else "libvirt-domain"
+    if suffix in SUFFIXES:
+        return SUFFIXES[suffix]
+    return next((kind for kind, pattern in SIGNS.items() if re.search(pattern, text)), None)
 
 
 def text_of(content: bytes) -> str:
@@ -88,6 +121,24 @@ def _ovf(content: bytes, name: str, _vmid: int | None) -> FileReading:
     return FileReading(name, "ovf", ovf_facts(envelope), blockers, notes, guests)
 
 
+def _vmdk(content: bytes, name: str, _vmid: int | None) -> FileReading:
+    disk = read_vmdk(content, name)
+    notes = tuple(vmdk_notes(disk))
+    return FileReading(name, "vmdk", vmdk_facts(disk), tuple(vmdk_blockers(disk)), notes)
+
+
+def _interfaces(content: bytes, name: str, _vmid: int | None) -> FileReading:
+    network = read_interfaces(text_of(content), name)
+    blockers = tuple(dict.fromkeys(network_blockers(network)))
+    notes = tuple(network_notes(network))
+    return FileReading(name, "interfaces", network_facts(network), blockers, notes)
+
+
+def _ip(content: bytes, name: str, _vmid: int | None) -> FileReading:
+    links = read_ip(text_of(content), name)
+    return FileReading(name, "ip-json", ip_facts(links), (), tuple(ip_notes(links)))
+
+
 def _one(name: str, kind: str, guest: Domain, facts: dict[str, object]) -> FileReading:
     return FileReading(name, kind, facts, guest.blockers, guest.notes, (guest,))
 
@@ -97,4 +148,7 @@ READERS: dict[str, Callable[[bytes, str, int | None], FileReading]] = {
     "pve-conf": _pve,
     "vmx": _vmx,
     "ovf": _ovf,
+    "vmdk": _vmdk,
+    "interfaces": _interfaces,
+    "ip-json": _ip,
 }
