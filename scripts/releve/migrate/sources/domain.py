@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,11 @@ class Blocker:
 
     id: str
     text: str
+
+    def __post_init__(self) -> None:
+        """Keep both on one line: they may hold words of a file that anybody wrote."""
+        object.__setattr__(self, "id", re.sub(r"[^\w.+-]+", "-", self.id)[:80])
+        object.__setattr__(self, "text", " ".join(self.text.split()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from releve.errors import InputError
+from releve.migrate.sources.domain import Blocker
 from releve.migrate.sources.interfaces import (
     network_blockers,
     network_facts,
@@ -48,13 +49,22 @@ def read_file(file: Path, kind: str | None = None, vmid: int | None = None) -> F
     if kind not in READERS:
         message = f"{name}: it is of no kind that a survey reads"
         raise InputError(message)
-    if vmid is None and re.fullmatch(r"\d+\.conf", name):
+    if vmid is None and re.fullmatch(r"[0-9]{1,9}\.conf", name):
         vmid = int(file.stem)
     try:
         return READERS[kind](content, name, vmid)
     except RecursionError:
         message = f"{name}: its parts are nested too deep"
         raise InputError(message) from None
+
+
+def read_or_fault(file: Path, kind: str | None = None, vmid: int | None = None) -> FileReading:
+    """Return what a file says; one that cannot be read is blocked by `file-invalid`, with why."""
+    try:
+        return read_file(file, kind, vmid)
+    except InputError as error:
+        fault = Blocker("file-invalid", str(error))
+        return FileReading(file.name, kind or "unknown", {}, (fault,))
 
 
 SUFFIXES = {

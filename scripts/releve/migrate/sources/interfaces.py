@@ -208,7 +208,7 @@ def _values(iface: Iface) -> Iterator[Blocker]:
 
 
 def _netmask(value: str) -> object:
-    if value.isdigit() and len(value) < 4:  # noqa: PLR2004  # a prefix length
+    if re.fullmatch(r"[0-9]{1,3}", value):
         return ip_interface(f"::/{value}")
     try:
         return ip_interface(f"0.0.0.0/{value}")

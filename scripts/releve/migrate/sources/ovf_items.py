@@ -26,7 +26,7 @@ NICS = {
     "flexible": "e1000",
     "": "e1000",
 }
-UNIT = re.compile(r"byte\s*\*\s*(\d+)\s*\^\s*(\d+)")
+UNIT = re.compile(r"byte\s*\*\s*([0-9]{1,4})\s*\^\s*([0-9]{1,2})")
 UNITS = {"": 2**20, "b": 1, "byte": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 CONTROLLERS = {"5": "ide", "6": "scsi", "20": "sata"}
 REPLACED = {
@@ -61,13 +61,13 @@ class Item:
     def quantity(self) -> int:
         """How many there are; 0 when that is no number."""
         text = self.said.get("VirtualQuantity", "").strip()
-        return int(text) if re.fullmatch(r"\d{1,12}", text) else 0
+        return int(text) if re.fullmatch(r"[0-9]{1,12}", text) else 0
 
     @property
     def cores(self) -> int:
         """Cores per socket."""
         text = self.said.get("CoresPerSocket", "").strip()
-        return max(int(text), 1) if re.fullmatch(r"\d{1,4}", text) else 1
+        return max(int(text), 1) if re.fullmatch(r"[0-9]{1,4}", text) else 1
 
     @property
     def memory_kib(self) -> int:
@@ -271,7 +271,7 @@ def _size(disk: ET.Element, name: str, blockers: list[Blocker]) -> int | None:
         said = f"{name}: its size is the property {text}"
         blockers.append(Blocker("disk-capacity-variable", said))
         return None
-    if not re.fullmatch(r"\d{1,18}", text):
+    if not re.fullmatch(r"[0-9]{1,18}", text):
         return None
     return int(text) * unit_of(plain_attribute(disk, "capacityAllocationUnits") or "byte", 1)
 

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 SIZE_MAX = 2**20  # characters; PVE's own files have some thousands
 SECTION = re.compile(r"\[([^\]]*)\]\s*")
 SNAPSHOT = re.compile(r"[A-Za-z][A-Za-z0-9_-]+")
-SETTING = re.compile(r"([a-z][a-z_-]*\d*):(?:\s+|(?=\S))?(.*?)\s*")
+SETTING = re.compile(r"([a-z][a-z_-]*[0-9]*):(?:\s+|(?=\S))?(.*?)\s*")
 LXC_SETTING = re.compile(r"(lxc\.[\w.-]+)\s*[:=]\s*(.*?)\s*")
 CONTAINER_KEYS = re.compile(r"(rootfs|mp\d+|unprivileged|hostname|swap|lxc\..+)")
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 SLOTS = {"ide": 4, "sata": 6, "scsi": 31, "virtio": 16}
-DRIVE = re.compile(r"(ide|sata|scsi|virtio)(\d+)")
+DRIVE = re.compile(r"(ide|sata|scsi|virtio)([0-9]{1,3})")
 CLOUDINIT = re.compile(r"(.*[:/-])?cloudinit(\..*)?")
 YES = {"1", "on", "yes", "true"}
 
@@ -67,7 +67,7 @@ def read_conf(text: str, where: str) -> PveConf:
         raise InputError(message)
     conf = PveConf(Section("main"), Section("pending"), {}, {}, [], "")
     section, comments = conf.main, []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
         if not line.strip():
             continue
         if line.startswith("#"):
@@ -134,7 +134,7 @@ def numbered(keys: Mapping[str, str], *names: str) -> dict[str, str]:
     """Return the keys `nameN` in the order of names and numbers."""
     found = []
     for key, value in keys.items():
-        match = re.fullmatch(r"([a-z_]+?)(\d+)", key)
+        match = re.fullmatch(r"([a-z_]+?)([0-9]{1,6})", key)
         if match and match[1] in names:
             found.append((names.index(match[1]), int(match[2]), key, value))
     return {key: value for _, _, key, value in sorted(found)}
@@ -142,13 +142,13 @@ def numbered(keys: Mapping[str, str], *names: str) -> dict[str, str]:
 
 def size_of(text: str | None) -> int | None:
     """Return a size such as 32G in bytes; None when it is not said or not understood."""
-    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?)([KMGT]?)", text or "")
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)([KMGT]?)", text or "")
     return int(float(match[1]) * UNITS[match[2]]) if match else None
 
 
 def integer(text: str | None, fallback: int) -> int:
     """Return a whole number, or `fallback` where there is none."""
-    return int(text) if text and re.fullmatch(r"\d{1,12}", text) else fallback
+    return int(text) if text and re.fullmatch(r"[0-9]{1,12}", text) else fallback
 
 
 def is_cdrom(said: dict[str, str]) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from releve.migrate.sources.domain import DiskFound
     from releve.migrate.sources.pve_conf import PveConf
 
-OWNER = re.compile(r"(?:vm|base|subvol)-(\d+)-")
+OWNER = re.compile(r"(?:vm|base|subvol)-([0-9]{1,9})-")
 
 
 def state_of(conf: PveConf) -> Iterator[Blocker]:

@@ -18,7 +18,7 @@ HOSTED, ESX = b"KDMV", b"COWD"
 HOSTED_HEADER = struct.Struct("<4sIIQQQQIQQQBBBBBH")
 ESX_HEADER = struct.Struct("<4sIIII")
 SETTING = re.compile(r'\s*([\w.]+)\s*=\s*"?(.*?)"?\s*')
-EXTENT = re.compile(r'\s*(RW|RDONLY|NOACCESS)\s+(\d+)\s+(\w+)(?:\s+"([^"]*)"?)?(?:\s+\S+)*\s*')
+EXTENT = re.compile(r'\s*(RW|RDONLY|NOACCESS)\s+([0-9]+)\s+(\w+)(?:\s+"([^"]*)"?)?(?:\s.*)?')
 NO_PARENT = {"ffffffff", "fffffffe", ""}
 RDM = {"VMFSRDM", "VMFSRDMP"}
 DEVICES = {"fulldevice", "partitioneddevice", "vmfsrawdevicemap", "vmfspassthroughrawdevicemap"}

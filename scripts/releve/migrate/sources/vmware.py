@@ -81,6 +81,6 @@ def genid_of(low: str | None, high: str | None) -> str | None:
     return f"{head}-{tail[:4]}-{tail[4:]}" if first or second else None
 
 
-def memory_of(text: str | None) -> int | None:
-    """Return the memory in MiB; None when it is not said."""
-    return int(text) if text and text.isdigit() and len(text) < 9 else None  # noqa: PLR2004
+def whole(text: str | None) -> int | None:
+    """Return a whole number; None when there is none."""
+    return int(text) if text and re.fullmatch(r"[0-9]{1,9}", text) else None

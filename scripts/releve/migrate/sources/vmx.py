@@ -12,10 +12,10 @@ from releve.migrate.sources.libvirt_facts import dns_ok
 from releve.migrate.sources.vmware import (
     OS_NOTES,
     genid_of,
-    memory_of,
     os_of,
     scsi_of,
     uuid_of,
+    whole,
 )
 from releve.migrate.sources.vmx_devices import account
 
@@ -104,8 +104,8 @@ def vmx_guest(vmx: Vmx, where: str) -> tuple[Domain, Found]:
 
 
 def _guest(vmx: Vmx, where: str, found: Found) -> Domain:
-    cpus = int(number) if (number := vmx.get("numvcpus") or "1").isdigit() else 1
-    memory = memory_of(vmx.get("memsize"))
+    cpus = whole(vmx.get("numvcpus")) or 1
+    memory = whole(vmx.get("memsize"))
     uefi = (vmx.get("firmware") or "").lower() == "efi"
     system = os_of(vmx.get("guestos"))
     return Domain(
@@ -135,8 +135,7 @@ def _guest(vmx: Vmx, where: str, found: Found) -> Domain:
 
 def _identity(vmx: Vmx, found: Found, cpus: int, system: str | None) -> Identity:
     raw, uuid = vmx.get("uuid.bios"), uuid_of(vmx.get("uuid.bios"))
-    per_socket = vmx.get("cpuid.corespersocket") or "1"
-    cores = int(per_socket) if per_socket.isdigit() and int(per_socket) else 1
+    cores = whole(vmx.get("cpuid.corespersocket")) or 1
     sockets = cpus // cores if cpus % cores == 0 else cpus
     return Identity(
         smbios=Smbios(
@@ -194,7 +193,7 @@ def vmx_facts(vmx: Vmx, guest: Domain, found: Found) -> dict[str, Any]:
         "firmware": guest.firmware,
         "secure_boot": guest.secure_boot,
         "tpm": guest.identity.tpm is not None,
-        "memory_mib": memory_of(vmx.get("memsize")),
+        "memory_mib": whole(vmx.get("memsize")),
         "vcpus": guest.cpus,
         "scsi_controllers": sorted(set(found.controllers)),
         "disk_list": found.drives,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from releve.migrate.sources.vmx import Vmx
 
 SLOTS = {"scsi": 31, "sata": 6, "ide": 4}
-DRIVE = re.compile(r"(scsi|ide|sata|nvme)(\d+):(\d+)")
+DRIVE = re.compile(r"(scsi|ide|sata|nvme)([0-9]{1,3}):([0-9]{1,3})")
 DELTA = re.compile(r".*-\d{6}\.vmdk", re.IGNORECASE)
 NO_MEDIUM = {"", "vmware-null-remote-floppy", "emptybackingstring"}
 SCSI_MODELS = {"lsilogic", "lsisas1068", "pvscsi"}
@@ -96,7 +96,7 @@ def _yes(text: str | None) -> bool:
 
 
 def _natural(name: str) -> list[tuple[str, int]]:
-    return [(word, int(digits)) for word, digits in re.findall(r"([a-z_:]+)(\d+)", name)]
+    return [(word, int(digits)) for word, digits in re.findall(r"([a-z_:]+)([0-9]{1,9})", name)]
 
 
 def _controller(found: Found, said: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, NoReturn
 from xml.parsers import expat
@@ -62,8 +63,8 @@ def number(text: str | None, fallback: int) -> int:
     """Return a whole number, or `fallback` when there is none; raises InputError on nonsense."""
     if not text:
         return fallback
-    if not text.strip().isdigit():
-        message = f"{text[:40]!r} stands where a definition has a number"
+    if not re.fullmatch(r"[0-9]{1,18}", text.strip()):
+        message = f"{' '.join(text.split())[:40]!r} stands where a definition has a number"
         raise InputError(message)
     return int(text)
 
@@ -71,13 +72,13 @@ def number(text: str | None, fallback: int) -> int:
 def size_at(element: ET.Element, path: str) -> int | None:
     """Return a size in bytes (its unit is KiB when none is said), None when missing."""
     found = element.find(path)
-    if found is None or not (found.text or "").strip().isdigit():
+    if found is None or not (found.text or "").strip():
         return None
     unit = (found.get("unit") or "KiB").lower()
     if unit not in UNITS:
         message = f"<{path} unit={unit!r}>: this unit of size is not known"
         raise InputError(message)
-    return int(str(found.text).strip()) * UNITS[unit]
+    return number(found.text, 0) * UNITS[unit]
 
 
 def layers(source_holder: ET.Element) -> Iterator[ET.Element]:
