@@ -1,10 +1,12 @@
-"""Look at an old libvirt host and write what it says to the file `survey_file`; it stays as it is.
+"""Look at an old host and write what it says to the file `survey_file`; it stays as it is.
 
-No operation is run: the facts are read over ssh with a POSIX shell, `virsh -r` and `qemu-img`.
+No operation is run: the facts are read over ssh with a POSIX shell, `qemu-img`, and the host's own
+`virsh -r` (libvirt) or `qm`, `pct` and `pvesm` (Proxmox VE).
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
 from pyinfra.context import host
 from pyinfra_deploys.facts.fingerprint import HostFingerprint
@@ -15,27 +17,69 @@ from pyinfra_deploys.facts.libvirt import (
     DomainState,
     LibvirtVersion,
 )
+from pyinfra_deploys.facts.pve import PveGuests, PveStates, PveVersion, PveVolumePath
 
 from releve.migrate.sources.libvirt import parse_domain
+from releve.migrate.sources.pve_guest import parse_conf
 
-before = host.get_fact(HostFingerprint, moment="before")
-domains = []
-disks = {}
-for name in host.get_fact(DomainNames):
-    xml = host.get_fact(DomainDefinition, domain=name)
-    state = host.get_fact(DomainState, domain=name)
-    domains.append({"name": name, "xml": xml, **state})
-    for disk in parse_domain(xml, name).disks:
-        if disk.source and disk.type in {"file", "block"}:
-            disks[disk.source] = host.get_fact(
-                DiskChain, path=disk.source, format_=disk.format or "raw"
-            )
+HYPERVISOR = host.data.get("hypervisor", "libvirt")
+
+
+def read_libvirt() -> dict[str, Any]:
+    """Return the guests of libvirt and what is behind their disks."""
+    domains, disks = [], {}
+    for name in host.get_fact(DomainNames):
+        xml = host.get_fact(DomainDefinition, domain=name)
+        state = host.get_fact(DomainState, domain=name)
+        domains.append({"name": name, "definition": xml, **state})
+        for disk in parse_domain(xml, name).disks:
+            if disk.source and disk.type in {"file", "block"}:
+                disks[disk.source] = host.get_fact(
+                    DiskChain, path=disk.source, format_=disk.format or "raw"
+                )
+    return {"versions": host.get_fact(LibvirtVersion), "domains": domains, "disks": disks}
+
+
+def read_pve() -> dict[str, Any]:
+    """Return the guests of Proxmox VE, containers too, and what is behind their volumes."""
+    domains, disks = [], {}
+    states = host.get_fact(PveStates)
+    for file in host.get_fact(PveGuests):
+        vmid, text = file["vmid"], file["text"]
+        guest = parse_conf(text, f"{vmid}.conf", vmid)
+        domains.append(
+            {
+                "name": guest.name if guest.name != f"{vmid}" else f"vm{vmid}",
+                "kind": "pve-conf",
+                "vmid": vmid,
+                "definition": text,
+                "state": states.get(vmid, "unknown"),
+                "autostart": "\nonboot: 1" in f"\n{text.partition(chr(10) + '[')[0]}",
+                "snapshots": [],
+            }
+        )
+        for disk in guest.disks:
+            if disk.source and guest.hypervisor == "pve":
+                disks[disk.source] = read_volume(disk.source, disk.format or "raw")
+    return {"versions": host.get_fact(PveVersion), "domains": domains, "disks": disks}
+
+
+def read_volume(volume: str, format_: str) -> dict[str, Any]:
+    """Return where a volume is and its chain, or why that cannot be told."""
+    path = volume if volume.startswith("/") else host.get_fact(PveVolumePath, volume=volume)
+    if not path:
+        return {"error": "PVE's storage does not know it"}
+    if not path.startswith("/"):
+        return {"path": path}
+    chain: dict[str, Any] = host.get_fact(DiskChain, path=path, format_=format_)
+    return {"path": path, **chain}
+
+
+before = host.get_fact(HostFingerprint, moment="before", hypervisor=HYPERVISOR)
 content = {
     "host": host.name,
-    "versions": host.get_fact(LibvirtVersion),
-    "domains": domains,
-    "disks": disks,
+    **(read_pve() if HYPERVISOR == "pve" else read_libvirt()),
     "before": before,
-    "after": host.get_fact(HostFingerprint, moment="after"),
+    "after": host.get_fact(HostFingerprint, moment="after", hypervisor=HYPERVISOR),
 }
 Path(host.data.survey_file).write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -25,6 +25,14 @@ SECTIONS = {
         "else rpm -qa | sort; fi"
     ),
 }
+PVE_SECTIONS = {
+    **SECTIONS,
+    "domains": (
+        "for f in /etc/pve/qemu-server/*.conf /etc/pve/lxc/*.conf /etc/pve/storage.cfg; do "
+        '[ ! -f "$f" ] || sha256sum "$f"; done'
+    ),
+    "states": "{ qm list; pct list; } | sed 's/  */ /g' | cut -d' ' -f1-4",
+}
 MARK = "== releve section "
 
 
@@ -32,8 +40,9 @@ class HostFingerprint(FactBase[dict[str, list[str]]]):
     """Definitions and states of guests, /etc and packages; `moment` keeps two readings apart."""
 
     @override
-    def command(self, moment: str) -> str:
-        shown = "; ".join(f"echo '{MARK}{name}'; {text}" for name, text in SECTIONS.items())
+    def command(self, moment: str, hypervisor: str = "libvirt") -> str:
+        sections = PVE_SECTIONS if hypervisor == "pve" else SECTIONS
+        shown = "; ".join(f"echo '{MARK}{name}'; {text}" for name, text in sections.items())
         return f": {moment}; export LC_ALL=C; {shown}"
 
     @override

@@ -57,7 +57,7 @@ def fragment_of(guests: Sequence[GuestSeen], town: Town, host: str) -> Fragment:
             if known and key not in {*SURVEYED, *IDENTITY, "source", "nics", "disks"}
         }
         if not known:
-            kept = _choose(town, taken)
+            kept = _choose(town, taken, seen.vmid)
             taken.add(kept["vmid"])
             chosen |= {(name, key) for key in kept}
         entries[name] = {**_entry(seen, town, host, known[1] if known else None), **kept}
@@ -66,8 +66,10 @@ def fragment_of(guests: Sequence[GuestSeen], town: Town, host: str) -> Fragment:
     return Fragment(entries, frozenset(chosen))
 
 
-def _choose(town: Town, taken: set[int]) -> dict[str, Any]:
-    vmid = next(number for number in range(FIRST_VMID, 10**9) if number not in taken)
+def _choose(town: Town, taken: set[int], wanted: int | None) -> dict[str, Any]:
+    numbers = range(FIRST_VMID, 10**9)
+    free = wanted is not None and wanted in numbers and wanted not in taken
+    vmid = wanted if free else next(number for number in numbers if number not in taken)
     target = next(iter(town.hosts_of("node")), "?")
     storages = [name for name, one in town.storage.items() if one.host == target]
     return {"vmid": vmid, "target": target, "storage": next(iter(storages), "?")}

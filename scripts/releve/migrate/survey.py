@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -12,6 +12,7 @@ from releve.errors import InputError
 from releve.migrate.identity import identity_notes
 from releve.migrate.sources.domain import Blocker
 from releve.migrate.sources.libvirt import parse_domain
+from releve.migrate.sources.pve_guest import parse_conf
 from releve.town.model import NAME_PATTERN
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from releve.migrate.sources.domain import DiskFound, Domain
 
 MIB = 2**20
+# How PVE names volumes that no file or block device of the host shows.
+NETWORK_PATH = re.compile(r"(rbd|iscsi|gluster|nfs|nbd|http|https|ssh):")
 
 
 class _Reading(BaseModel):
@@ -42,17 +45,20 @@ class Layer(BaseModel):
 
 
 class DiskReading(_Reading):
-    """A disk's chain from the top down, or why it could not be read."""
+    """A disk's chain from the top down, or why it could not be read; `path` where PVE has it."""
 
     chain: tuple[Layer, ...] = ()
     error: str = ""
+    path: str = ""
 
 
 class DomainReading(_Reading):
-    """One guest as the host tells it."""
+    """One guest as the host tells it: `definition` is libvirt's XML, or PVE's file of `vmid`."""
 
     name: str
-    xml: str
+    kind: Literal["libvirt-domain", "pve-conf"] = "libvirt-domain"
+    vmid: int | None = None
+    definition: str
     state: str
     autostart: bool
     snapshots: tuple[str, ...]
@@ -96,6 +102,12 @@ class GuestSeen:
     disks: tuple[DiskSeen, ...]
     blockers: tuple[Blocker, ...]
     notes: tuple[str, ...]
+    vmid: int | None = None
+
+    @property
+    def container(self) -> bool:
+        """Whether it is a container, which moves by a backup and a restore."""
+        return self.domain.hypervisor == "lxc"
 
 
 def read_survey(file: Path) -> HostReading:
@@ -113,16 +125,25 @@ def read_survey(file: Path) -> HostReading:
 
 def guests_seen(reading: HostReading, reserved: Iterable[str] = ()) -> list[GuestSeen]:
     """Return the guests of a host, as read; no guest is renamed to a `reserved` name."""
-    keys: dict[str, str] = {}
+    keys: list[str] = []
     for one in reading.domains:
-        keys[one.name] = town_name(one.name, {*keys.values(), *reserved})
-    parsed = [(one, parse_domain(one.xml, one.name)) for one in reading.domains]
+        keys.append(town_name(one.name, {*keys, *reserved}))
+    parsed = [(one, _parse(one)) for one in reading.domains]
     users: dict[str, list[str]] = {}
     for one, domain in parsed:
         for disk in domain.disks:
             for path in {disk.source or "", *_paths(disk, reading)} - {""}:
                 users.setdefault(path, []).append(one.name)
-    return [_seen(keys[one.name], one, domain, reading, users) for one, domain in parsed]
+    return [
+        _seen(key, one, domain, reading, users)
+        for key, (one, domain) in zip(keys, parsed, strict=True)
+    ]
+
+
+def _parse(one: DomainReading) -> Domain:
+    if one.kind == "pve-conf":
+        return parse_conf(one.definition, one.name, one.vmid)
+    return parse_domain(one.definition, one.name)
 
 
 def town_name(name: str, taken: Iterable[str]) -> str:
@@ -149,13 +170,18 @@ def _seen(
     reading: HostReading,
     users: dict[str, list[str]],
 ) -> GuestSeen:
-    disks, blockers = [], list(domain.blockers)
+    disks, blockers, notes = [], list(domain.blockers), list(notes_of(domain))
     for disk in domain.disks:
         known = reading.disks.get(disk.source or "", DiskReading())
         if disk.source and known.error:
-            said = " ".join(known.error.split())
-            text = f"{disk.source} cannot be read: {said}"
-            blockers.append(Blocker("disk-unreadable", text))
+            text = f"{disk.source} cannot be read: {' '.join(known.error.split())}"
+            if disk.size is None:
+                blockers.append(Blocker("disk-unreadable", text))
+            else:
+                notes.append(f"{text}; its size is as the guest's file says")
+        if network := NETWORK_PATH.match(known.path):
+            text = f"{disk.source} is network storage ({known.path.partition(':')[0]})"
+            blockers.append(Blocker(f"disk-network-{network[1]}", text))
         if any(layer.encrypted for layer in known.chain):
             blockers.append(Blocker("disk-encrypted", f"{disk.source} is encrypted"))
         if any(layer.snapshots for layer in known.chain):
@@ -176,7 +202,8 @@ def _seen(
         autostart=one.autostart,
         disks=tuple(disks),
         blockers=tuple(dict.fromkeys(blockers)),
-        notes=tuple(_notes(domain)),
+        notes=tuple(notes),
+        vmid=one.vmid,
     )
 
 
@@ -186,13 +213,13 @@ def _disk_seen(disk: DiskFound, known: DiskReading) -> DiskSeen:
     return DiskSeen(
         found=disk,
         format=disk.format or (top.format if top else "raw"),
-        size_mib=-(-top.virtual_size // MIB) if top else 0,
+        size_mib=-(-(top.virtual_size if top else disk.size or 0) // MIB),
         allocated_mib=-(-sum(allocated) // MIB) if allocated else None,
         layers=tuple(layer.filename for layer in known.chain),
     )
 
 
-def _notes(domain: Domain) -> Iterable[str]:
+def notes_of(domain: Domain) -> Iterable[str]:
     """Yield what a person should know and what is not carried over as it is."""
     if not domain.acpi:
         yield "it has no ACPI, so no power button: it has to be shut down from inside"

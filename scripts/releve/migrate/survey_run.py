@@ -13,6 +13,7 @@ from releve.command import run
 from releve.drills.evidence import Evidence, now
 from releve.errors import InputError
 from releve.migrate.fragment import differences, faults_of, fragment_of, known_guest, render
+from releve.migrate.recorded import guests_recorded
 from releve.migrate.survey import guests_seen, read_survey
 from releve.ssh import Ssh
 from releve.town.hint import hint
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 CHECKOUT = Path(releve.__file__).parents[2]
 FOLDER = Path("build/survey")
 SECTIONS = {"domains": "guests", "states": "guests", "etc": "files", "packages": "packages"}
-TOOLS = ("virsh", "qemu-img", "sha256sum", "find", "sed", "sort", "cut")
+PLAIN_TOOLS = ("qemu-img", "sha256sum", "find", "sed", "sort", "cut")
+TOOLS = {"libvirt": ("virsh", *PLAIN_TOOLS), "pve": ("qm", "pct", "pvesm", *PLAIN_TOOLS)}
 TIMEOUT = 900.0  # seconds; hashing /etc of an old machine with slow disks takes minutes
 SHOWN = 5  # lines of a change that a note shows
 
@@ -40,6 +42,7 @@ class SurveyResult:
     guests: tuple[str, ...]
     faults: tuple[str, ...]
     differences: tuple[str, ...]
+    containers: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as `--json` prints it."""
@@ -49,27 +52,41 @@ class SurveyResult:
 def survey_host(town: Town, host: str, recorded: Path | None = None) -> SurveyResult:
     """Survey an old host of the town, or read again what was `recorded` of it.
 
+    `recorded` is the file of an earlier survey, or a folder of listings of an ESXi or Hyper-V host.
     Writes build/survey/HOST.json (what was read), build/survey/HOST.yml (the fragment) and
-    build/evidence/survey.json. Raises InputError when `host` is no old libvirt host of the town.
+    build/evidence/survey.json. Raises InputError when `host` cannot be surveyed.
     """
+    hypervisor = _hypervisor(town, host)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with Evidence("survey", Path("build/evidence")) as evidence:
+        evidence.event(host, "survey started")
+        if recorded is not None and recorded.is_dir():
+            guests, faults = guests_recorded(recorded, hypervisor, town.guests)
+            evidence.check("listings-read", not faults, len(guests), note="; ".join(faults))
+        elif hypervisor not in TOOLS:
+            message = (
+                f"{host}: a {hypervisor} host is surveyed from listings in a folder: give --from"
+                f" FOLDER (docs/how-to/migrate-from-{hypervisor.replace('hyperv', 'hyper-v')}.md)"
+            )
+            raise InputError(message)
+        else:
+            file = recorded or read_host(town, host)
+            reading = read_survey(file)
+            guests, faults = guests_seen(reading, town.guests), _unchanged(evidence, reading)
+            evidence.hash(file)
+        evidence.event(host, "survey finished")
+        result = _judge(evidence, town, host, guests, faults)
+        evidence.hash(result.fragment)
+    return result
+
+
+def _hypervisor(town: Town, host: str) -> str:
+    """Return what runs the guests of an old host; raises InputError when there is no such host."""
     old = town.hosts_of("old")
     if host not in old:
         message = f"{town.file.name}: hosts: no old host {host!r}{hint(host, list(old))}"
         raise InputError(message)
-    if old[host].hypervisor != "libvirt":
-        message = f"hosts.{host}.hypervisor: only libvirt hosts can be surveyed; say libvirt"
-        raise InputError(message)
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with Evidence("survey", Path("build/evidence")) as evidence:
-        evidence.event(host, "survey started")
-        file = recorded or read_host(town, host)
-        reading = read_survey(file)
-        evidence.event(host, "survey finished")
-        guests = guests_seen(reading, town.guests)
-        result = _judge(evidence, town, host, reading, guests)
-        evidence.hash(file)
-        evidence.hash(result.fragment)
-    return result
+    return old[host].hypervisor or "libvirt"
 
 
 def read_host(town: Town, host: str) -> Path:
@@ -77,7 +94,7 @@ def read_host(town: Town, host: str) -> Path:
 
     Raises CommandError when the host does not answer, InputError when it lacks a program.
     """
-    tools = " ".join(TOOLS)
+    tools = " ".join(TOOLS[_hypervisor(town, host)])
     asked = Ssh.to(town, host).run(f"for t in {tools}; do command -v $t || echo lacks $t; done")
     lacking = [line.split()[1] for line in asked.stdout.splitlines() if line.startswith("lacks ")]
     if lacking:
@@ -98,10 +115,15 @@ def read_host(town: Town, host: str) -> Path:
 
 
 def _judge(
-    evidence: Evidence, town: Town, host: str, reading: HostReading, guests: Sequence[GuestSeen]
+    evidence: Evidence, town: Town, host: str, seen: Sequence[GuestSeen], faults: Sequence[str]
 ) -> SurveyResult:
-    faults = _unchanged(evidence, reading)
-    unknown = [f"{one.key}: {part.text}" for one in guests for part in one.domain.unknown]
+    guests = [one for one in seen if not one.container]
+    containers = tuple(
+        f"{host}: {one.domain.name} ({one.vmid}): {one.domain.notes[0]}"
+        for one in seen
+        if one.container
+    )
+    unknown = [f"{one.key}: {part.text}" for one in seen for part in one.domain.unknown]
     parts = sum(len(one.domain.parts) for one in guests)
     evidence.check("devices-named", not unknown, parts, unit="devices", note="; ".join(unknown))
     blocked = [
@@ -117,13 +139,15 @@ def _judge(
     lines = differences(guests, town, host)
     evidence.check("town-equal", not lines, len(lines), limit=0, note="; ".join(lines))
     file = FOLDER / f"{host}.yml"
-    file.write_text(render(fragment, guests, host, now()), encoding="utf-8")
+    said = render(fragment, guests, host, now()) + "".join(f"# {line}\n" for line in containers)
+    file.write_text(said, encoding="utf-8")
     return SurveyResult(
         host=host,
         fragment=file,
         guests=tuple(fragment.guests),
         faults=(*faults, *unknown, *blocked, *(f"{file}: {one}" for one in invalid)),
         differences=tuple(lines),
+        containers=containers,
     )
 
 

@@ -16,6 +16,7 @@ def pyinfra_hosts(town: Town, *kinds: str) -> list[tuple[str, dict[str, Any]]]:
             "ssh_hostname": str(host.address),
             "ssh_user": town.ssh.user,
             "ssh_strict_host_key_checking": "yes",
+            "hypervisor": host.hypervisor or "libvirt",
         }
         if town.ssh.identity_file:
             data["ssh_key"] = str(town.path(town.ssh.identity_file))

@@ -33,7 +33,7 @@ def domain(name: str, **changes: Any) -> dict[str, Any]:
     values = {"name": name, "firmware": "", "format": "raw", "mac": "52:54:00:91:00:01", "more": ""}
     xml = DOMAIN.format(**{key: changes.pop(key, value) for key, value in values.items()})
     state = {"state": "running", "autostart": True, "snapshots": []}
-    return {"name": name, "xml": xml, **state, **changes}
+    return {"name": name, "definition": xml, **state, **changes}
 
 
 COMPTA = domain("compta")

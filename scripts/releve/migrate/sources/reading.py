@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,3 +28,15 @@ class FileReading:
     def mapped(self) -> bool:
         """Whether nothing in the file needs a person."""
         return not self.blockers
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `releve survey --from FOLDER --json` prints of the file."""
+        return {
+            "kind": self.kind,
+            "must": "mapped" if self.mapped else "blocked",
+            "facts": self.facts,
+            "blockers": [asdict(one) for one in self.blockers],
+            "notes": list(self.notes),
+            "identity": [guest.fingerprint() for guest in self.guests],
+            "parts": [asdict(part) for guest in self.guests for part in guest.parts],
+        }
