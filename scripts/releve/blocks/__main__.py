@@ -114,6 +114,7 @@ def options_of(args: argparse.Namespace) -> Options:
         checkpoint=args.checkpoint << 20,
         stall=args.stall,
         limit=parse(args.bandwidth),
+        read_back=getattr(args, "read_back", False),
     )
 
 
@@ -184,6 +185,10 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("--checkpoint", type=int, default=128, help="MiB between two")
     verbs.choices["seed"].add_argument("--block", type=int, default=BLOCK, help="bytes")
     verbs.choices["round"].add_argument("--bitmap", required=True)
+    for verb in ("round", "delta"):
+        verbs.choices[verb].add_argument(
+            "--read-back", action="store_true", help="read what was written, and compare it"
+        )
     delta = verbs.choices["delta"]
     delta.add_argument("--hashes", help="list made by the source's host, `-`: standard input")
     delta.add_argument("--unit", choices=("bytes", "blocks"), default="bytes", help="of offsets")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from releve.blocks import nbd
 from releve.blocks.errors import SourceError
-from releve.blocks.extents import ALLOCATION, Extent, Range, filled, pieces, whole_blocks
+from releve.blocks.extents import ALLOCATION, Extent, Range, common, filled, pieces, whole_blocks
 from releve.blocks.manifest import digest
 from releve.blocks.pace import Jobs, Meter
 from releve.blocks.source import Options, Source, run_threads
@@ -69,12 +69,22 @@ class Check:
                 self.verdict.first = sorted([*self.verdict.first, one.offset])[:NAMED]
 
 
-def check_target(volume: Volume, manifest: Manifest, tell: Callable[..., None]) -> Verdict:
-    """Read the volume back, from its disk, and compare every block; unknown ones are wrong."""
+def check_target(
+    volume: Volume,
+    manifest: Manifest,
+    tell: Callable[..., None],
+    within: Iterable[Range | Extent] | None = None,
+) -> Verdict:
+    """Read the volume back, from its disk, and compare every block; unknown ones are wrong.
+
+    With `within` only those whole blocks are read, in ascending order.
+    """
     check = Check(manifest)
     volume.sync()
     chunk = max(1, nbd.CHUNK // manifest.block) * manifest.block
     disk = whole_blocks(filled(volume.data(), manifest.size), manifest.size, manifest.block)
+    if within is not None:
+        disk = common(disk, within)
     jobs = Jobs(check.reads(disk, chunk))
     meter = Meter(volume.allocated())
 

@@ -13,7 +13,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from releve.blocks import crash, nbd
-from releve.blocks.errors import ManifestError, SourceError, TargetError
+from releve.blocks.check import check_target
+from releve.blocks.errors import DifferenceError, ManifestError, SourceError, TargetError
 from releve.blocks.extents import ALLOCATION, BITMAP, Range, common, pieces, whole_blocks
 from releve.blocks.manifest import digest, zero_digest
 from releve.blocks.pace import Jobs, Meter
@@ -115,6 +116,8 @@ class Mover:
             raise ManifestError(message)
         crash.here("copied")
         seconds = time.monotonic() - self._begun
+        if self.options.read_back:
+            fields["read_back"] = self._read_back(todo)
         counts = {
             "read": self.read,
             "wrote": self.wrote,
@@ -125,6 +128,17 @@ class Mover:
         }
         self.journal.add(f"{verb}-done", **counts)
         return counts
+
+    def _read_back(self, todo: Spool) -> int:
+        """Compare what was just written with the manifest; return the number of blocks."""
+        verdict = check_target(self.volume, self.manifest, self.tell, todo)
+        if verdict.bad:
+            message = (
+                f"{self.volume.path}: {verdict.bad} of {verdict.blocks} blocks that were just"
+                f" written differ, at bytes {', '.join(map(str, verdict.first))}"
+            )
+            raise DifferenceError(message)
+        return verdict.blocks
 
     def _copy(self, source: Source, todo: Spool) -> None:
         self._begun = time.monotonic()

@@ -121,7 +121,7 @@ def _cut(extents: Iterable[Extent], size: int, block: int) -> Iterator[Extent]:
             edge = one._replace(offset=start, length=one.end - start)
 
 
-def common(left: Iterable[Extent], right: Iterable[Range]) -> Iterator[Extent]:
+def common(left: Iterable[Extent], right: Iterable[Range | Extent]) -> Iterator[Extent]:
     """Yield what two ascending runs share, in the state of the left one."""
     ones, others = iter(left), iter(right)
     one, other = next(ones, None), next(others, None)

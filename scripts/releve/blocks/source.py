@@ -27,7 +27,7 @@ BEAT_SECONDS = 1.0
 class Options:
     """How to move: number of connections, reads in flight on each, bytes of a read, bytes and
     seconds between two checkpoints (what comes first), seconds of silence until the source is
-    given up, and how fast at most.
+    given up, how fast at most, and whether what was written is read back at the end.
     """
 
     connections: int = 4
@@ -37,6 +37,7 @@ class Options:
     checkpoint_seconds: float = 5
     stall: float = nbd.STALL_SECONDS
     limit: Schedule = field(default_factory=Schedule)
+    read_back: bool = False
 
 
 class Source:

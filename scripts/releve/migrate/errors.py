@@ -22,6 +22,10 @@ class PowerButtonError(MigrateError):
     """`guest-ignores-power-button`: the guest did not stop in time; it goes on at the source."""
 
 
+class GateError(MigrateError):
+    """The guest works on its node, but not as it did at its source; the way back is open."""
+
+
 class ForeignError(RefusedError):
     """Something there belongs to somebody else, or to another run."""
 
@@ -33,6 +37,7 @@ class BusyError(LaterError):
 __all__ = [
     "BusyError",
     "ForeignError",
+    "GateError",
     "MigrateError",
     "PowerButtonError",
     "WorkerError",

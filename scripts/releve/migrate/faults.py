@@ -1,11 +1,13 @@
 """Faults that a lab run injects by RELEVE_FAULT, to show that each is seen.
 
-* `target-byte-flipped`: one byte of the target changes after the last delta; the check
-  `target-equals-manifest` must fail.
+* `target-byte-flipped`: one byte of the target changes after the seed; the check
+  `target-equals-manifest` must fail, before the guest is stopped.
 * `source-started-again`: the fenced guest is defined and started at its source; the check
   `source-fenced` must fail, and the target must not start.
 * `kill-after-power-off`: the controller dies by SIGKILL while libvirtd is held; libvirtd and the
   guest must come back by themselves.
+* `health-gate-shut`: a gate of the started guest stays shut; the tool must say what a rollback
+  gives up, ask, and roll back.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from releve.ssh import Ssh
 
 LAB = Path("build/lab")
-FLIP_OFFSET = 66 << 20  # inside the lab guest's data partition
+FLIP_OFFSET = 8 << 20  # inside the lab guest's kernel, which it does not write
 
 
 def present(name: str) -> bool:

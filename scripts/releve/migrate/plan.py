@@ -69,7 +69,7 @@ def plan(town: Town, name: str) -> GuestPlan:
     old, node = Ssh.to(town, guest.source), Ssh.to(town, guest.target)
     findings: list[Finding] = []
     try:
-        found = look(old, name)
+        found = look(old, guest.source_name or name)
     except ReleveError as error:
         findings.append(Finding("source-reachable", passed=False, value=str(error)))
     else:
@@ -116,7 +116,7 @@ def _source_findings(town: Town, name: str, found: SourceGuest | None, old: Ssh)
         ),
     ]
     if found.running:
-        findings += _qemu_findings(Virsh(old, name))
+        findings += _qemu_findings(Virsh(old, wanted.source_name or name))
     return findings
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from releve import witness
 from releve.command import run
-from releve.migrate.errors import MigrateError
+from releve.migrate.errors import GateError, MigrateError
 from releve.migrate.listener import address_of
 from releve.migrate.record import verdicts
 
@@ -48,7 +48,7 @@ def ask_target(migration: Migration) -> None:
     address = address_of(migration.guest)
     told = ""
     if address is not None:
-        status = witness.await_answer(*address, seconds=ANSWER_SECONDS)
+        status = _await_witness(migration, address)
         if record.last("answers") is None:
             record.note("answers", newest=status.newest, boots=status.boots)
         record.check("chain-whole", status.whole, status.chain)
@@ -64,7 +64,21 @@ def ask_target(migration: Migration) -> None:
             f"{migration.name}: {bad[0]}: see build/evidence/migrate.json;"
             f" `releve migrate rollback {migration.name}` is the way back"
         )
-        raise MigrateError(message)
+        raise GateError(message)
+
+
+def _await_witness(migration: Migration, address: tuple[str, int]) -> witness.Status:
+    try:
+        status = witness.await_answer(*address, seconds=ANSWER_SECONDS)
+    except witness.WitnessError as error:
+        migration.record.check("answers", passed=False, note=str(error))
+        message = (
+            f"{migration.name}: started on {migration.node.host}, and does not answer ({error});"
+            f" look at its console. `releve migrate rollback {migration.name}` is the way back"
+        )
+        raise GateError(message) from error
+    migration.record.check("answers", passed=True)
+    return status
 
 
 def _check_records(migration: Migration, address: tuple[str, int], off: dict[str, object]) -> None:

@@ -65,26 +65,40 @@ class PveTarget:
         return str(self.guests.volume(self.town.guests[self.name].storage, efi).path)
 
     def start(self) -> None:
-        """Attach the disks, plug the cables, let it start with the node, and start it."""
+        """Attach the disks, let it start with the node, and start it."""
         if self.running():
             return
         guest = self.town.guests[self.name]
         volumes = self._volumes()
         self.guests.attach(self._vmid, dict(zip(slots_of(guest), volumes, strict=True)))
-        self.guests.set_links(self._vmid, up=True)
+        if not guest.health.agent:
+            self.plug()
         self.guests.configure(self._vmid, onboot=guest.autostart)
         self.guests.start(self._vmid)
+
+    def plug(self) -> None:
+        """Put the cables in, of a running guest too."""
+        self.guests.set_links(self._vmid, up=True)
+
+    def agent_answers(self) -> bool:
+        """Ask by PVE."""
+        return self.guests.agent_answers(self._vmid)
 
     def stop(self, seconds: int) -> None:
         """Stop it, pull its cables, and keep it from starting with the node."""
         self.guests.configure(self._vmid, onboot=False)
-        self.guests.shutdown(self._vmid, seconds, force=True)
+        if self.running():
+            self.guests.shutdown(self._vmid, seconds, force=True)
         self.guests.set_links(self._vmid, up=False)
 
     def delete(self, run: str) -> None:
         """Remove the guest of this run with its volumes."""
         if self.owner() == run:
             self.guests.delete(self._vmid)
+
+    def exists(self, run: str) -> bool:
+        """Read the mark in its description."""
+        return self.owner() == run
 
     def running(self) -> bool:
         """Ask PVE."""

@@ -16,7 +16,7 @@ from releve.blocks.journal import Journal, read
 from releve.migrate.errors import BusyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 FOLDER = Path("build/migrate")
 STAGE_OF = {
@@ -30,16 +30,26 @@ STAGE_OF = {
     "fenced": "fenced",
     "target-started": "started",
     "moved": "moved",
+    "audited": "audited",
+    "retired": "retired",
+    "rollback-began": "rolling-back",
     "rolled-back": "rolled-back",
 }
+OVER = {"none", "rolled-back"}  # no run is under way
 
 
 class Record:
     """The open journal of one guest; the lock is held until `close`."""
 
-    def __init__(self, guest: str, folder: Path = FOLDER) -> None:
-        """Open and lock `folder/guest/`. Raises BusyError when another run has it."""
+    def __init__(
+        self, guest: str, folder: Path = FOLDER, hear: Callable[..., None] | None = None
+    ) -> None:
+        """Open and lock `folder/guest/`; `hear(guest, event)` is told each event as it is noted.
+
+        Raises BusyError when another run has it.
+        """
         self.guest = guest
+        self._hear = hear
         self.folder = folder / guest
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = (self.folder / "lock").open("w")
@@ -54,7 +64,10 @@ class Record:
 
     def note(self, event: str, **fields: Any) -> None:  # noqa: ANN401  # JSON values
         """Append an event; it is durable when this returns."""
-        self._events.append(self._journal.add(event, **fields))
+        noted = self._journal.add(event, **fields)
+        self._events.append(noted)
+        if self._hear is not None:
+            self._hear(self.guest, noted)
 
     def check(self, name: str, passed: bool, value: Any = None, **more: Any) -> bool:  # noqa: ANN401
         """Note one verdict (see drills.evidence.Check) and return it."""
@@ -78,17 +91,39 @@ class Record:
 
     @property
     def epoch(self) -> int:
-        """Counts the seeds from zero within the run: the manifest of another epoch is void."""
+        """Counts from zero, within the run, how often the record of writes began."""
         return sum(event["event"] == "epoch-began" for event in self.events)
 
     @property
     def label(self) -> str:
-        """Run and epoch as one word, for bitmaps and manifests."""
+        """Run and epoch as one word, for bitmaps."""
         return f"{self.run}.{self.epoch}"
+
+    @property
+    def afresh(self) -> bool:
+        """Whether the present epoch believes nothing that an earlier one copied."""
+        began = self.last("epoch-began")
+        return began is None or bool(began.get("afresh", True))
+
+    @property
+    def manifest(self) -> str:
+        """Run and last epoch that began afresh as one word: a manifest of another one is void."""
+        fresh = [e for e in self.events if e["event"] == "epoch-began" and e.get("afresh", True)]
+        return f"{self.run}.{fresh[-1]['number'] if fresh else 0}"
+
+    @property
+    def distrusted(self) -> bool:
+        """Whether what was copied since the last fresh beginning was found to be wrong."""
+        for event in reversed(self.events):
+            if event["event"] == "distrusted":
+                return True
+            if event["event"] == "epoch-began" and event.get("afresh", True):
+                return False
+        return False
 
     def begin(self) -> bool:
         """Begin a new run unless one is under way; say whether it is a new one."""
-        if self.stage not in {"none", "rolled-back"}:
+        if self.stage not in OVER:
             return False
         self.note("run-began", run=secrets.token_hex(4), guest=self.guest)
         return True
@@ -112,13 +147,15 @@ class Record:
     def earlier_runs(self) -> set[str]:
         """Return the ids of this guest's runs that were rolled back: theirs may be cleared."""
         ids = {str(event["run"]) for event in self._events if event["event"] == "run-began"}
-        return ids - ({self.run} if self.stage not in {"none", "rolled-back"} else set())
+        return ids - (set() if self.stage in OVER else {self.run})
 
     def progress(self, fields: dict[str, Any]) -> None:
         """Replace the progress file that `status` reads."""
         part = self.folder / "progress.json.part"
         part.write_text(json.dumps(fields), encoding="utf-8")
         part.replace(self.folder / "progress.json")
+        if self._hear is not None:
+            self._hear(self.guest, {"event": "progress", **fields})
 
     def close(self) -> None:
         """Let go of the journal and the lock."""

@@ -5,43 +5,102 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING
 
-from releve.migrate.migration import Migration
+from releve import witness
+from releve.errors import InputError, RefusedError, ReleveError
+from releve.migrate.listener import address_of
 from releve.migrate.proof import mark_of
+from releve.migrate.record import OVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from releve.migrate.migration import Migration
     from releve.migrate.record import Record
     from releve.town import Town
 
-AFTER_FENCE = {"fenced", "started", "moved"}
+ASK_SECONDS = 2.0
 
 
-def seconds_at_risk(record: Record) -> float | None:
-    """Return how long the target has been taking writes; None when it never started."""
+def loss(town: Town, name: str, record: Record) -> str:
+    """Say what a rollback gives up: how long the target took writes, and how many it told of."""
     started = record.last("target-started")
     if started is None:
-        return None
+        return "no write is lost: it never worked on the target"
     begin = datetime.datetime.fromisoformat(started["at"])
-    return (datetime.datetime.now(tz=datetime.UTC) - begin).total_seconds()
+    stopped = record.last("target-stopped")
+    after = stopped is not None and stopped["at"] > started["at"]
+    end = datetime.datetime.fromisoformat(stopped["at"]) if stopped and after else _now()
+    seconds = (end - begin).total_seconds()
+    return (
+        f"what it wrote in {seconds:.0f} s on the target will be lost{_records(town, name, record)}"
+    )
 
 
-def roll_back(town: Town, name: str, record: Record, say: Callable[[str], None]) -> None:
+def _records(town: Town, name: str, record: Record) -> str:
+    """Say how many records the target wrote, when a witness tells it."""
+    where, off = address_of(town.guests[name]), record.last("guest-off") or {}
+    if where is None or not isinstance(off.get("newest"), int):
+        return ""
+    try:
+        newest = witness.ask(*where, timeout=ASK_SECONDS).newest
+    except witness.WitnessError:
+        return ""
+    return f" ({newest - int(off['newest'])} records)" if newest > int(off["newest"]) else ""
+
+
+def refuse_rollback(name: str, record: Record) -> None:
+    """Raise when there is nothing to go back to."""
+    if record.stage in OVER:
+        message = f"{name}: no migration is under way; there is nothing to roll back"
+        raise InputError(message)
+    if record.stage == "retired":
+        message = f"{name}: its source was retired; there is no way back but a copy"
+        raise RefusedError(message)
+
+
+def roll_back(migration: Migration, *, node_is_dead: bool = False) -> None:
     """Stop the target, then start the source; the target's volumes stay until the next run.
 
     In this order there are never two machines with one hardware address. Idempotent: a rollback
-    that was cut short is finished by the next one.
+    that was cut short is finished by the next one. `node_is_dead` is a person's word that the
+    node has no power: it is not asked. Raises RefusedError when it does not answer without that.
     """
-    migration = Migration(town, name, record, say)
+    name, record, say = migration.name, migration.record, migration.say
+    refuse_rollback(name, record)
     record.note("rollback-began", stage=record.stage)
-    if migration.target.running():
-        say(f"{name}: stopping it on {migration.node.host}")
-        migration.target.stop(migration.guest.stop_seconds)
+    if not node_is_dead:
+        _stop_target(migration)
     record.note("target-stopped")
+    source = migration.source
     if record.last("cutover-began"):
-        say(f"{name}: starting it at {migration.source.host}")
-        migration.source.unfence(mark_of(migration))
-        migration.source.start()
-    migration.source.close()
+        say(f"{name}: starting it at {source.host}")
+        source.close()  # whatever still reads its disks at rest
+        source.unfence(mark_of(migration))
+        source.start()
+    source.close()
     record.note("rolled-back")
-    say(f"{name}: works at {migration.source.host} again")
+    say(f"{name}: works at {source.host} again")
+
+
+def _stop_target(migration: Migration) -> None:
+    """Leave the guest on its node off, its cables out, and not to start with the node."""
+    name, node = migration.name, migration.node.host
+    try:
+        if not migration.target.exists(migration.record.run):
+            return
+        if migration.target.running():
+            migration.say(f"{name}: stopping it on {node}")
+        migration.target.stop(migration.guest.stop_seconds)
+        off = not migration.target.running()
+    except ReleveError as error:
+        message = (
+            f"{name}: {node} does not say that the guest is off there ({error}); two machines with"
+            f" one address would follow. Mend {node}, or cut its power and say --node-is-dead"
+            f" {node}; before it gets power again, unplug its network and remove the guest"
+        )
+        raise RefusedError(message) from error
+    if not off:
+        message = f"{name}: it still runs on {node}; its source is not started"
+        raise RefusedError(message)
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(tz=datetime.UTC)

@@ -24,6 +24,9 @@ def status(name: str, folder: Path = FOLDER) -> dict[str, Any]:
         "last": events[-1]["event"] if events else None,
         "at": events[-1]["at"] if events else None,
         "rounds": sum(event["event"] == "round-done" for event in events),
+        "forecast": next(
+            (e["seconds"] for e in reversed(events) if e["event"] == "forecast"), None
+        ),
         "failed": [check["id"] for check in verdicts(events) if not check["passed"]],
         "progress": json.loads(progress.read_text()) if progress.exists() else None,
     }

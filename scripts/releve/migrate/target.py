@@ -19,13 +19,25 @@ class Target(Protocol):
         """Return where the guest's EFI variables are on the node; None for a guest without."""
 
     def start(self) -> None:
-        """Give the guest its disks and its network, and start it; a running one is no fault."""
+        """Give the guest its disks and start it; a running one is no fault.
+
+        Its cables are in, but for one whose agent is asked first: `plug` puts them in.
+        """
+
+    def plug(self) -> None:
+        """Put the guest's cables in."""
+
+    def agent_answers(self) -> bool:
+        """Say whether the guest's QEMU agent answers."""
 
     def stop(self, seconds: int) -> None:
         """Press the power button, cut the power after so long, and return when it is off."""
 
     def delete(self, run: str) -> None:
         """Remove the guest and the volumes that this run made; raises ForeignError for others'."""
+
+    def exists(self, run: str) -> bool:
+        """Say whether the guest that this run made is there."""
 
     def running(self) -> bool:
         """Say whether the guest runs."""

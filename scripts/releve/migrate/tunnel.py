@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CIPHER = "aes128-gcm@openssh.com"  # OpenSSH's default costs half again as much CPU
 SOCKET_SECONDS = 15
+SOCKET = "nbd.sock"
+SOCKET = "nbd.sock"
 
 _KEY = """\
 set -e
@@ -40,14 +42,14 @@ printf '%s\\n' {line} >> ~/.ssh/authorized_keys
 _OPEN = """\
 set -e
 systemctl stop {unit} 2>/dev/null || systemctl reset-failed {unit} 2>/dev/null || :
-rm -f {folder}/nbd.sock
+rm -f {folder}/*.sock
 systemd-run --quiet --collect --unit={unit} -p Restart=always -p RestartSec=1 \\
   ssh -N -o BatchMode=yes -o StrictHostKeyChecking=yes \\
   -o UserKnownHostsFile={folder}/known_hosts -o IdentitiesOnly=yes -i {folder}/key \\
   -o ExitOnForwardFailure=yes -o StreamLocalBindUnlink=yes -o ConnectTimeout=5 \\
   -o ServerAliveInterval=5 -o ServerAliveCountMax=3 -c {cipher} \\
-  -L {folder}/nbd.sock:{remote} {user}@{address}
-for _ in $(seq {tries}); do [ -S {folder}/nbd.sock ] && exit 0; sleep 0.1; done
+  {forwards} {user}@{address}
+for _ in $(seq {tries}); do [ -S {folder}/{last} ] && exit 0; sleep 0.1; done
 journalctl -q -n 3 -o cat -u {unit} >&2
 exit 1
 """
@@ -84,12 +86,12 @@ class Tunnel:
     @property
     def remote_socket(self) -> str:
         """Where QEMU's NBD server must listen on the old host."""
-        return f"{self.folder}/nbd.sock"
+        return f"{self.folder}/{SOCKET}"
 
     @property
     def socket(self) -> str:
         """The same socket as the worker on the node sees it."""
-        return f"{self.folder}/nbd.sock"
+        return f"{self.folder}/{SOCKET}"
 
     def make_folder(self, owner: int) -> None:
         """Make the folder of QEMU's socket on the old host, for the user that QEMU runs as."""
@@ -99,8 +101,14 @@ class Tunnel:
             f" && rm -f {folder}/nbd.sock"
         )
 
-    def open(self) -> None:
-        """Make the key, authorise it, and hold the tunnel by a unit of the node."""
+    def open(self, sockets: tuple[str, ...] = (SOCKET,)) -> None:
+        """Make the key, authorise it, and hold the tunnel by a unit of the node.
+
+        `sockets` are the names of what is forwarded, from the run's folder to the run's folder.
+        """
+        forwards = " ".join(
+            f"-L {self.folder}/{name}:{self.folder}/{name}" for name in map(shlex.quote, sockets)
+        )
         words = {"folder": self.folder, "run": self.run, "unit": self.unit}
         public = self.node.run(_KEY.format(**words), stdin=self._host_keys()).stdout.strip()
         options = f'restrict,port-forwarding,from="{self.node.address}",command="/bin/false"'
@@ -109,7 +117,8 @@ class Tunnel:
             _OPEN.format(
                 **words,
                 cipher=CIPHER,
-                remote=self.remote_socket,
+                forwards=forwards,
+                last=shlex.quote(sockets[-1]),
                 user=self.old.user,
                 address=self.old.address,
                 tries=SOCKET_SECONDS * 10,

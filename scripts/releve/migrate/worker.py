@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import queue
@@ -16,7 +17,8 @@ from releve.blocks.bundle import build
 from releve.migrate.errors import WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from typing import IO
 
     from releve.ssh import Ssh
 
@@ -27,9 +29,9 @@ _INSTALL = """\
 set -e
 echo '{digest}  {path}' | sha256sum -c --status 2>/dev/null && exit 0
 install -d -m 0755 {folder}
-base64 -d > {path}.part
-chmod 0755 {path}.part
-mv {path}.part {path}
+base64 -d > {path}.part.$$
+chmod 0755 {path}.part.$$
+mv {path}.part.$$ {path}
 """
 
 
@@ -52,15 +54,22 @@ class Worker:
     disk: str
     tell: Callable[[dict[str, Any]], None]
 
-    def do(self, verb: str, **options: str | float) -> dict[str, Any]:
-        """Run a verb to its end and return its counts; raises WorkerError."""
+    def do(
+        self, verb: str, feed: Iterable[bytes] | None = None, **options: str | bool
+    ) -> dict[str, Any]:
+        """Run a verb to its end and return its counts; raises WorkerError.
+
+        `feed` are the lines of a list of hashes for `delta`. An empty option is left out.
+        """
         words = ["exec", "/usr/bin/python3", PATH, verb]
         words += [f"--state={STATE}/{self.run}/{self.disk}", f"--run={self.label}"]
-        words += [f"--{key}={value}" for key, value in options.items()]
+        words += [_option(key, value) for key, value in options.items() if value]
+        words += [] if feed is None else ["--hashes=-"]
         argv = self.node.argv(shlex.join(words))
-        with subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-        ) as process:
+        entrance = subprocess.DEVNULL if feed is None else subprocess.PIPE
+        with subprocess.Popen(argv, stdin=entrance, stdout=subprocess.PIPE, text=True) as process:
+            if feed is not None:
+                threading.Thread(target=_pour, args=(feed, process.stdin), daemon=True).start()
             try:
                 last = self._follow(process, verb)
                 code = process.wait(timeout=SILENCE_SECONDS)
@@ -99,3 +108,16 @@ class Worker:
             last = json.loads(line)
             if last["event"] == "progress":
                 self.tell({"stage": verb, "disk": self.disk, **last})
+
+
+def _option(key: str, value: str | bool) -> str:  # an option is one or the other
+    word = f"--{key.replace('_', '-')}"
+    return word if value is True else f"{word}={value}"
+
+
+def _pour(feed: Iterable[bytes], entrance: IO[str] | None) -> None:
+    """Give the worker its list; one that it does not take to the end, it has refused."""
+    assert entrance is not None  # noqa: S101  # asked for by the caller
+    with contextlib.suppress(BrokenPipeError), entrance:
+        for line in feed:
+            entrance.write(line.decode())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from releve.pve.client import Pve
+from releve.pve.client import Pve, PveError
 from releve.pve.tokens import MIGRATE
 from releve.town.order import start_order
 
@@ -136,6 +136,14 @@ class Guests:
         running = answer["status"] == "running"
         return State(running, str(answer["qmpstatus"]), None if pid is None else int(pid))
 
+    def agent_answers(self, vmid: int) -> bool:
+        """Say whether the guest's QEMU agent answers a ping."""
+        try:
+            self.pve.post(f"{self._at(vmid)}/agent/ping")
+        except PveError:
+            return False
+        return True
+
     def _at(self, vmid: int) -> str:
         return f"/nodes/{self.node}/qemu/{vmid}"
 
@@ -162,6 +170,8 @@ def settings_of(town: Town, name: str) -> dict[str, object]:
     }
     if guest.pool:
         settings["pool"] = guest.pool
+    if guest.health.agent:
+        settings["agent"] = 1
     if guest.firmware == "uefi":
         settings["efidisk0"] = f"{guest.storage}:1,efitype=4m,pre-enrolled-keys=0"
     for number, nic in enumerate(guest.nics):

@@ -189,6 +189,20 @@ class Witness(Section):
     port: Port = Field(description="TCP port on the guest's first address.")
 
 
+class Health(Section):
+    """What a guest must do again on its new node before its move counts as done."""
+
+    tcp: tuple[Port, ...] = Field(default=(), description="Ports that take a connection.")
+    http: tuple[Annotated[str, Field(pattern=r"^https?://\S+$")], ...] = Field(
+        default=(), description="Pages that are served without an error."
+    )
+    agent: bool = Field(
+        default=False,
+        description="Its QEMU agent answers; until it does, the cables stay out.",
+    )
+    seconds: Seconds = Field(default=120, description="From its start until all of it is true.")
+
+
 class Guest(Section):
     """One virtual machine: where it is, where it goes, and how it stops."""
 
@@ -233,6 +247,19 @@ class Guest(Section):
     nics: tuple[Nic, ...] = Field(default=(), description="Its network cards, in order.")
     disks: tuple[Disk, ...] = Field(min_length=1, description="Its disks, the boot disk first.")
     witness: Witness | None = Field(default=None, description="How to ask it what it holds.")
+    health: Health = Field(default=Health(), description="What shows that it works.")
+
+
+class Migrate(Section):
+    """How guests are moved off the old hosts."""
+
+    parallel: int = Field(default=2, gt=0, description="Guests copied from one old host at once.")
+    bandwidth: int = Field(
+        default=0, ge=0, description="Of one old host's line, in MiB/s, for all; 0: all of it."
+    )
+    soak_days: int = Field(
+        default=7, ge=0, description="From a move until its source may be retired."
+    )
 
 
 class Ups(Section):
@@ -278,6 +305,7 @@ class Town(Section):
     hosts: dict[Name, Host] = Field(min_length=1, description="Hosts by name.")
     storage: dict[Name, Storage] = Field(default={}, description="Storages by name.")
     guests: dict[Name, Guest] = Field(default={}, description="Guests by name.")
+    migrate: Migrate = Field(default=Migrate(), description="How guests are moved.")
     ups: dict[Name, Ups] = Field(default={}, description="UPSes by NUT name.")
     vault: Vault | None = Field(default=None, description="Where copies go.")
     people: dict[Name, Person] = Field(default={}, description="Whom to call, by role.")

@@ -179,3 +179,13 @@ def test_a_delta_finishes_a_seed_that_died(export: Export, worker: Worker) -> No
     assert whole(export, worker)
     manifest = Manifest.open(worker.state / "manifest", run="r1")
     assert not list(manifest.unknown())
+
+
+def test_what_was_copied_is_read_back(export: Export, worker: Worker) -> None:
+    worker.move("seed", export)
+    touched = change(export)
+
+    done = worker.move("delta", export, "--read-back")
+
+    assert done["event"] == "done"
+    assert done["read_back"] == -(-touched // BLOCK)

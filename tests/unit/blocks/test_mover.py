@@ -254,3 +254,19 @@ def test_a_volume_that_is_too_small_is_refused(machine: Machine, worker: Worker)
 
     assert refused["kind"] == "target"
     assert "No such file" in refused["error"]
+
+
+def test_a_round_reads_back_what_it_wrote_and_nothing_else(
+    machine: Machine, worker: Worker
+) -> None:
+    machine.bitmap("one")
+    worker.move("seed", machine)
+    flip(worker, 0)  # outside of what the round writes: the verification before it finds that
+    machine.write(7, 5 * MIB, 512)
+    machine.zero(6 * MIB, 65536)
+    rotate(machine, "one", "two")
+
+    done = worker.move("round", machine, "--bitmap=one", "--read-back")
+
+    assert done["event"] == "done"
+    assert done["read_back"] == 2

@@ -138,7 +138,7 @@ class Source(Protocol):
         The caller has taken the fence away.
         """
 
-    def at_rest(self) -> None:
+    def at_rest(self, mark: Mark) -> None:
         """Serve the disks of the guest, which is off and fenced, for `uri` to offer read-only."""
 
     def close(self) -> None:

@@ -14,6 +14,8 @@ from releve.command import CommandError
 from releve.migrate.errors import MigrateError, PowerButtonError
 from releve.migrate.fence import Fence
 from releve.migrate.hold import Hold
+from releve.migrate.host_turn import HostTurn, in_turn
+from releve.migrate.rest import Rest
 from releve.migrate.source import Virsh, look
 from releve.migrate.tracking import Tracking
 from releve.migrate.tunnel import Tunnel
@@ -46,16 +48,20 @@ class LibvirtSource:
         self._seen: SourceGuest | None = None
         self._hold: Hold | None = None
         self._qmp: Qmp | None = None
+        self._rest: Rest | None = None
+        self._turn = HostTurn(self.ssh.host)
 
     @property
     def host(self) -> str:
         """See `base.Source`."""
         return self.ssh.host
 
+    @in_turn
     def look(self) -> SourceGuest | None:
         """See `base.Source`."""
         return look(self.ssh, self.name)
 
+    @in_turn
     def ready(self, label: str, number: int) -> bool:
         """See `base.Source`; raises MigrateError when the guest does not run."""
         self.ssh.run("systemctl start libvirtd.socket libvirtd.service", timeout=120)
@@ -71,20 +77,24 @@ class LibvirtSource:
         self.tunnel.open()
         return whole
 
+    @in_turn
     def begin(self, label: str) -> None:
         """See `base.Source`."""
         self._label = label
         self._tracking.begin()
 
+    @in_turn
     def sizes(self) -> dict[str, int]:
         """See `base.Source`."""
         drives = self._tracking.drives()
         return {name: int(drive["image"]["virtual-size"]) for name, drive in drives.items()}
 
+    @in_turn
     def rotate(self, number: int) -> None:
         """See `base.Source`."""
         self._tracking.rotate(number)
 
+    @in_turn
     def dirty(self) -> int | None:
         """See `base.Source`."""
         return self._tracking.dirty()
@@ -93,23 +103,31 @@ class LibvirtSource:
         """See `base.Source`."""
         return self._tracking.bitmap(number)
 
+    @in_turn
     def uri(self, disk: str, number: int | None = None) -> str:
         """See `base.Source`."""
+        if self._rest is not None:
+            return nbd_uri(f"{self.tunnel.folder}/{self._rest.socket(disk)}", disk)
         return nbd_uri(self.tunnel.socket, self._tracking.export(disk, number))
 
+    @in_turn
     def withdraw(self, disk: str) -> None:
         """See `base.Source`."""
-        self._tracking.unexport(disk)
+        if self._rest is None:
+            self._tracking.unexport(disk)
 
+    @in_turn
     def drop(self, number: int) -> None:
         """See `base.Source`."""
         self._tracking.drop(number)
 
+    @in_turn
     def power_off(self, seconds: int) -> None:
         """See `base.Source`."""
         guest = self._guest()
         hold = Hold(self.ssh, guest.name, guest.monitor, self.tunnel.folder).__enter__()
         self._hold = hold
+        self._turn.take()
         try:
             self._qmp = hold.monitor()
             self._press(self._qmp, seconds)
@@ -135,6 +153,7 @@ class LibvirtSource:
         del disk
         return None
 
+    @in_turn
     def firmware(self) -> bytes | None:
         """See `base.Source`."""
         path = self._guest().nvram
@@ -146,32 +165,45 @@ class LibvirtSource:
         """See `base.Source`."""
         hold, self._hold = self._hold, None
         if hold is not None:
-            self._quit()
-            hold.release("done")
+            try:
+                self._quit()
+                hold.release("done")
+            finally:
+                self._turn.give()
 
+    @in_turn
     def mark(self) -> Mark:
-        """See `base.Source`: where the definition is kept, and whether the guest autostarts."""
-        fence = Fence.around(self.ssh, self._guest())
-        return {"fence": fence.file, "autostart": fence.autostart}
+        """See `base.Source`: where the definition is kept, autostart, and the disks' files."""
+        guest = self._guest()
+        fence = Fence.around(self.ssh, guest)
+        disks = [{"name": d.name, "format": d.format, "file": d.file} for d in guest.disks]
+        return {"fence": fence.file, "autostart": fence.autostart, "disks": disks}
 
+    @in_turn
     def fence(self, mark: Mark) -> None:
         """See `base.Source`."""
         self._fence(mark).close()
 
+    @in_turn
     def fenced(self, mark: Mark) -> bool:
         """See `base.Source`."""
         return self._fence(mark).closed()
 
+    @in_turn
     def unfence(self, mark: Mark) -> None:
         """See `base.Source`."""
         self._fence(mark).open()
 
+    @in_turn
     def start(self) -> None:
         """See `base.Source`."""
         hold, self._hold = self._hold, None
         if hold is not None:
-            self._quit_if_off()
-            hold.release("abort")
+            try:
+                self._quit_if_off()
+                hold.release("abort")
+            finally:
+                self._turn.give()
             return
         self.ssh.run("systemctl start libvirtd.socket libvirtd.service", timeout=120)
         guest = self.look()
@@ -203,13 +235,18 @@ class LibvirtSource:
         if qmp is not None:
             qmp.close()
 
-    def at_rest(self) -> None:
-        """See `base.Source`."""
-        message = f"{self.host}: {self.name} is not served while it is off"
-        raise MigrateError(message)
+    @in_turn
+    def at_rest(self, mark: Mark) -> None:
+        """See `base.Source`: by `qemu-nbd`, which comes with what ran the guest."""
+        self._rest = Rest(self.ssh, self.tunnel.folder, tuple(mark["disks"]))
+        self._rest.serve()
+        self.tunnel.open(self._rest.sockets)
 
+    @in_turn
     def close(self) -> None:
         """See `base.Source`."""
+        self._rest = None
+        Rest(self.ssh, self.tunnel.folder).end()
         guest = self.look()
         if guest is not None and guest.running:
             self._seen = guest

@@ -1,0 +1,180 @@
+"""`releve migrate run` and `cutover`: move guests, and say when they may be stopped."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from releve.cli.migrate_back import go_back
+from releve.cli.options import inventory_option, json_option, say, town_of
+from releve.errors import ExitCode, InputError, LaterError, RefusedError
+from releve.migrate import patience, plan
+from releve.migrate.display import Display, JsonLines, summary
+from releve.migrate.errors import BusyError
+from releve.migrate.patience import DOWNTIME_SECONDS, Patience
+from releve.migrate.record import FOLDER, Record
+from releve.migrate.runs import Orders, Result, run_guests
+from releve.migrate.status import status
+
+if TYPE_CHECKING:
+    import datetime
+    from collections.abc import Callable, Sequence
+
+    from releve.town import Town
+
+FOLLOW_SECONDS = 1.0
+READY = {"seeded", "cutover", "verified", "fenced"}
+downtime_option = click.option(
+    "--downtime",
+    type=float,
+    default=DOWNTIME_SECONDS,
+    show_default=True,
+    help="Seconds that the last delta may take; the guest's own stop and start come on top.",
+)
+gate_option = click.option(
+    "--on-shut-gate",
+    type=click.Choice(["ask", "back", "stay"]),
+    help="When a moved guest does not serve as before: ask (at a terminal), roll back, or stay.",
+)
+at_option = click.option(
+    "--at",
+    type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%H:%M"]),
+    help="Stop no guest before; without a day, the next time the clock shows it.",
+)
+
+
+@click.command()
+@inventory_option
+@click.option("--all", "every", is_flag=True, help="Move every guest of the town.")
+@click.option("--bandwidth", type=float, default=0, help="MiB/s of each seed; 0: the town file's.")
+@click.option("--parallel", type=click.IntRange(min=0), default=0, help="Guests copied at once.")
+@click.option("--wait", is_flag=True, help="Copy on until `releve migrate cutover GUEST --now`.")
+@click.option("--hold", is_flag=True, help="Stop before the target starts; run again to go on.")
+@downtime_option
+@at_option
+@gate_option
+@json_option
+@click.argument("guests", nargs=-1)
+@click.pass_context
+def run(
+    ctx: click.Context,
+    *,
+    guests: Sequence[str],
+    every: bool,
+    bandwidth: float,
+    parallel: int,
+    wait: bool,
+    hold: bool,
+    downtime: float,
+    at: datetime.datetime | None,
+    on_shut_gate: str | None,
+    as_json: bool,
+) -> int:
+    """Move guests; an interrupted move goes on where it was.
+
+    Example: releve migrate run compta dossiers
+    """
+    if bool(guests) == every:
+        message = "name the guests to move, or say --all"
+        raise click.UsageError(message)
+    told = Patience(downtime, wait, moment(at))
+    orders = Orders(bandwidth, hold, parallel, told, hearer(as_json))
+    return finish(town_of(ctx), guests, orders, on_shut_gate, as_json=as_json)
+
+
+def finish(
+    town: Town, guests: Sequence[str], orders: Orders, on_shut_gate: str | None, *, as_json: bool
+) -> int:
+    """Run, say how it came out, and let a person choose where a gate stayed shut."""
+    evidence, results = run_guests(town, guests, say, orders)
+    for line in summary(results):
+        click.echo(line, err=as_json)
+    for result in results:
+        if result.shut_gate:
+            _choose(town, result, on_shut_gate)
+    if not any(result.error for result in results):
+        click.echo(f"{evidence.path}: {len(evidence.checks)} checks passed", err=as_json)
+    return exit_code(results)
+
+
+def exit_code(results: list[Result]) -> ExitCode:
+    """Return what all failures have in common: 0 without one, 1 when they differ."""
+    codes = {result.error.exit_code for result in results if result.error}
+    if not codes:
+        return ExitCode.DONE
+    return codes.pop() if len(codes) == 1 else ExitCode.FAILED
+
+
+def _choose(town: Town, result: Result, on_shut_gate: str | None) -> None:
+    choice = on_shut_gate or ("ask" if sys.stdin.isatty() else "stay")
+    if choice == "stay":
+        return
+    try:
+        go_back(town, result.guest, yes=choice == "back")
+    except RefusedError as error:
+        say(str(error))
+
+
+def hearer(as_json: bool) -> Callable[[str, dict[str, object]], None]:
+    """Return who is told the events of a run."""
+    return JsonLines(click.echo).hear if as_json else Display(say).hear
+
+
+def moment(at: datetime.datetime | None) -> datetime.datetime | None:
+    """Return a time of the workstation's clock as a moment; a bare hour is the next such one."""
+    return None if at is None else patience.moment(at)
+
+
+@click.command()
+@inventory_option
+@click.option("--now", is_flag=True, help="Do not ask.")
+@downtime_option
+@gate_option
+@json_option
+@click.argument("guest")
+@click.pass_context
+def cutover(
+    ctx: click.Context, *, guest: str, now: bool, downtime: float, on_shut_gate: str | None,
+    as_json: bool,
+) -> int:  # fmt: skip
+    """Stop a guest that was copied, and start it on its node.
+
+    Example: releve migrate cutover compta --now
+    """
+    town = town_of(ctx)
+    plan.order(town, [guest])
+    row = status(guest)
+    if row["stage"] not in READY:
+        message = f"{guest}: {row['stage']}, not ready to stop; `releve migrate run {guest}` first"
+        raise InputError(message)
+    say(f"{guest}: {patience.told_forecast(row)}")
+    if not now and not click.confirm(f"Stop {guest} now?", err=True):
+        message = f"{guest}: not stopped"
+        raise RefusedError(message)
+    try:
+        Record(guest).close()
+    except BusyError:
+        return follow(guest)
+    orders = Orders(patience=Patience(downtime), hear=hearer(as_json))
+    return finish(town, [guest], orders, on_shut_gate, as_json=as_json)
+
+
+def follow(guest: str) -> int:
+    """Tell the run that waits, and return when its guest works on its node, or the run ended."""
+    patience.tell(FOLDER / guest)
+    say(f"{guest}: told the run that waits")
+    while (row := status(guest))["stage"] not in {"moved", "audited", "retired"}:
+        time.sleep(FOLLOW_SECONDS)
+        try:
+            Record(guest).close()
+        except BusyError:
+            continue
+        row = status(guest)
+        if row["stage"] not in {"moved", "audited", "retired"}:
+            message = f"{guest}: the run that waited ended at {row['stage']}; see what it said"
+            raise LaterError(message)
+    click.echo(f"{guest}: {row['stage']}")
+    return ExitCode.DONE
