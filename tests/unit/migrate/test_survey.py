@@ -316,3 +316,69 @@ def test_a_torn_reading_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="survey the host again"):
         read_survey(file)
+
+
+PVE_GUEST = """\
+boot: order=scsi0
+cores: 1
+memory: 256
+machine: q35
+name: compta
+net0: virtio=52:54:00:91:00:01,bridge=br0
+onboot: 1
+scsi0: local-lvm:vm-301-disk-0,size=192M
+"""
+CONTAINER = "hostname: dns\nrootfs: local:302/vm-302-disk-0.raw,size=8G\nmemory: 512\n"
+
+
+def pve(vmid: int, definition: str, name: str) -> dict[str, Any]:
+    state = {"state": "running", "autostart": True, "snapshots": []}
+    return {"name": name, "kind": "pve-conf", "vmid": vmid, "definition": definition, **state}
+
+
+def pve_reading(**disk: Any) -> dict[str, Any]:
+    volume = {"path": "/dev/pve/vm-301-disk-0", "chain": [layer("/dev/pve/vm-301-disk-0")]} | disk
+    guests = [pve(301, PVE_GUEST, "compta"), pve(302, CONTAINER, "dns")]
+    return reading(*guests, disks={"local-lvm:vm-301-disk-0": volume})
+
+
+def test_guests_of_an_old_pve_are_seen_and_containers_apart() -> None:
+    guest, container = guests_seen(HostReading.model_validate(pve_reading()))
+
+    assert (guest.key, guest.vmid, guest.disks[0].size_mib) == ("compta", 301, 192)
+    assert guest.blockers == ()
+    assert container.container
+
+
+@pytest.mark.parametrize(
+    ("disk", "found"),
+    [
+        ({"path": "rbd:pool/vm-301-disk-0", "chain": []}, {"disk-network-rbd"}),
+        ({"chain": [], "error": "No such file"}, set()),
+    ],
+)
+def test_a_volume_of_pve_that_cannot_be_looked_at(disk: dict[str, Any], found: set[str]) -> None:
+    guest, _ = guests_seen(HostReading.model_validate(pve_reading(**disk)))
+
+    assert {one.id for one in guest.blockers} == found
+    assert guest.disks[0].size_mib == 192
+
+
+def test_a_new_guest_of_an_old_pve_keeps_its_number(town: Town) -> None:
+    content = pve_reading()
+    content["domains"][0]["name"] = "web"
+    content["domains"][0]["definition"] = PVE_GUEST.replace("compta", "web").replace(":01", ":99")
+    guests = guests_seen(HostReading.model_validate(content))[:1]
+    fragment = fragment_of(guests, town, "old")
+
+    assert fragment.guests["web"]["vmid"] == 301
+    assert faults_of(fragment, town, "old") == []
+
+
+def test_containers_are_listed_with_their_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _code, output, _evidence = survey(tmp_path, monkeypatch, pve_reading())
+
+    assert "old: dns (302): a container: back it up with vzdump" in output
+    assert "dns (302)" in (tmp_path / "build/survey/old.yml").read_text()
