@@ -5,6 +5,8 @@ No operation is run: the facts are read over ssh with a POSIX shell, `qemu-img`,
 """
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from pyinfra_deploys.facts.libvirt import (
 )
 from pyinfra_deploys.facts.pve import PveGuests, PveStates, PveVersion, PveVolumePath
 
+from releve.errors import InputError
+from releve.migrate.sources.domain import DiskFound, Domain
 from releve.migrate.sources.libvirt import parse_domain
 from releve.migrate.sources.pve_guest import parse_conf
 
@@ -32,7 +36,7 @@ def read_libvirt() -> dict[str, Any]:
         xml = host.get_fact(DomainDefinition, domain=name)
         state = host.get_fact(DomainState, domain=name)
         domains.append({"name": name, "definition": xml, **state})
-        for disk in parse_domain(xml, name).disks:
+        for disk in disks_of(parse_domain, xml, name):
             if disk.source and disk.type in {"file", "block"}:
                 disks[disk.source] = host.get_fact(
                     DiskChain, path=disk.source, format_=disk.format or "raw"
@@ -46,10 +50,10 @@ def read_pve() -> dict[str, Any]:
     states = host.get_fact(PveStates)
     for file in host.get_fact(PveGuests):
         vmid, text = file["vmid"], file["text"]
-        guest = parse_conf(text, f"{vmid}.conf", vmid)
+        found = re.search(r"(?m)^(?:host)?name: *(\S+)", text)
         domains.append(
             {
-                "name": guest.name if guest.name != f"{vmid}" else f"vm{vmid}",
+                "name": found[1] if found else f"vm{vmid}",
                 "kind": "pve-conf",
                 "vmid": vmid,
                 "definition": text,
@@ -58,10 +62,20 @@ def read_pve() -> dict[str, Any]:
                 "snapshots": [],
             }
         )
-        for disk in guest.disks:
-            if disk.source and guest.hypervisor == "pve":
+        for disk in disks_of(parse_conf, text, f"{vmid}.conf"):
+            if disk.source and file["folder"] == "qemu-server":
                 disks[disk.source] = read_volume(disk.source, disk.format or "raw")
     return {"versions": host.get_fact(PveVersion), "domains": domains, "disks": disks}
+
+
+def disks_of(
+    parse: Callable[[str, str], Domain], definition: str, where: str
+) -> tuple[DiskFound, ...]:
+    """Return a guest's disks; none of one whose definition is broken, which is said later."""
+    try:
+        return parse(definition, where).disks
+    except InputError:
+        return ()
 
 
 def read_volume(volume: str, format_: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from releve.town.load import read_source
 from releve.town.model import Guest, Town
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from releve.migrate.sources.domain import NicFound
     from releve.migrate.survey import GuestSeen
@@ -143,8 +143,13 @@ def faults_of(fragment: Fragment, town: Town, host: str) -> list[str]:
     return [f"{'.'.join(map(str, where))}: {text}" for where, text in cross_check(whole)]
 
 
-def differences(guests: Sequence[GuestSeen], town: Town, host: str) -> list[str]:
-    """Return one line per difference: `town.yml:LINE: key: what each says; what to do`."""
+def differences(
+    guests: Sequence[GuestSeen], town: Town, host: str, apart: Collection[str] = ()
+) -> list[str]:
+    """Return one line per difference: `town.yml:LINE: key: what each says; what to do`.
+
+    `apart` are names that the host has, of guests that are not compared.
+    """
     source = read_source(town.file)
     lines, met = [], set()
     for seen in guests:
@@ -160,7 +165,7 @@ def differences(guests: Sequence[GuestSeen], town: Town, host: str) -> list[str]
             for where, ours, theirs in _compare(seen, guest, town, host)
         ]
     for name, guest in town.guests.items():
-        if guest.source == host and name not in met:
+        if guest.source == host and name not in met and (guest.source_name or name) not in apart:
             text = f"the town file says it is on {host}, which has no such guest; remove it"
             lines.append(source.fault(("guests", name), text))
     return lines

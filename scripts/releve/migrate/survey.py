@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from releve.errors import InputError
 from releve.migrate.identity import identity_notes
-from releve.migrate.sources.domain import Blocker
+from releve.migrate.sources.domain import Blocker, unreadable
 from releve.migrate.sources.libvirt import parse_domain
 from releve.migrate.sources.pve_guest import parse_conf
 from releve.town.model import NAME_PATTERN
@@ -109,6 +109,11 @@ class GuestSeen:
         """Whether it is a container, which moves by a backup and a restore."""
         return self.domain.hypervisor == "lxc"
 
+    @property
+    def broken(self) -> str | None:
+        """Why its definition cannot be read; None when it can."""
+        return next((one.text for one in self.blockers if one.id == "file-invalid"), None)
+
 
 def read_survey(file: Path) -> HostReading:
     """Return what was written about a host; raises InputError when it is not that."""
@@ -141,9 +146,13 @@ def guests_seen(reading: HostReading, reserved: Iterable[str] = ()) -> list[Gues
 
 
 def _parse(one: DomainReading) -> Domain:
-    if one.kind == "pve-conf":
-        return parse_conf(one.definition, one.name, one.vmid)
-    return parse_domain(one.definition, one.name)
+    """Return a guest; one whose definition is broken blocks alone, and the others are read."""
+    try:
+        if one.kind == "pve-conf":
+            return parse_conf(one.definition, one.name, one.vmid)
+        return parse_domain(one.definition, one.name)
+    except InputError as error:
+        return unreadable(one.name, "pve" if one.kind == "pve-conf" else "qemu", str(error))
 
 
 def town_name(name: str, taken: Iterable[str]) -> str:

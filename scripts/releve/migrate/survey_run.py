@@ -117,7 +117,9 @@ def read_host(town: Town, host: str) -> Path:
 def _judge(
     evidence: Evidence, town: Town, host: str, seen: Sequence[GuestSeen], faults: Sequence[str]
 ) -> SurveyResult:
-    guests = [one for one in seen if not one.container]
+    guests = [one for one in seen if not one.container and not one.broken]
+    apart = {one.domain.name for one in seen} - {one.domain.name for one in guests}
+    broken = [f"{host}: {one.broken}" for one in seen if one.broken]
     containers = tuple(
         f"{host}: {one.domain.name} ({one.vmid}): {one.domain.notes[0]}"
         for one in seen
@@ -132,11 +134,12 @@ def _judge(
         if known_guest(one, town)
         for blocker in one.blockers
     ]
+    evidence.check("definitions-read", not broken, len(seen), note="; ".join(broken))
     evidence.check("blockers", not blocked, len(blocked), limit=0, note="; ".join(blocked))
     fragment = fragment_of(guests, town, host)
     invalid = faults_of(fragment, town, host)
     evidence.check("fragment-valid", not invalid, note="; ".join(invalid))
-    lines = differences(guests, town, host)
+    lines = differences(guests, town, host, apart)
     evidence.check("town-equal", not lines, len(lines), limit=0, note="; ".join(lines))
     file = FOLDER / f"{host}.yml"
     said = render(fragment, guests, host, now()) + "".join(f"# {line}\n" for line in containers)
@@ -145,7 +148,7 @@ def _judge(
         host=host,
         fragment=file,
         guests=tuple(fragment.guests),
-        faults=(*faults, *unknown, *blocked, *(f"{file}: {one}" for one in invalid)),
+        faults=(*faults, *broken, *unknown, *blocked, *(f"{file}: {one}" for one in invalid)),
         differences=tuple(lines),
         containers=containers,
     )

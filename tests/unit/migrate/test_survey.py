@@ -382,3 +382,15 @@ def test_containers_are_listed_with_their_way(
 
     assert "old: dns (302): a container: back it up with vzdump" in output
     assert "dns (302)" in (tmp_path / "build/survey/old.yml").read_text()
+
+
+def test_a_broken_definition_is_named_and_the_others_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torn = domain("web") | {"definition": "<domain"}
+    code, output, evidence = survey(tmp_path, monkeypatch, reading(COMPTA, DOSSIERS, torn))
+
+    assert code == 4
+    assert "old: web: this is not XML" in output
+    assert failed(evidence) == {"definitions-read"}
+    assert "compta:" in (tmp_path / "build/survey/old.yml").read_text()

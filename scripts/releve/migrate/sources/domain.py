@@ -194,6 +194,31 @@ class Domain:
         return {key: str(value) for key, value in said.items() if value not in {None, ""}}
 
 
+def unreadable(name: str, hypervisor: str, sentence: str) -> Domain:
+    """Return a guest of which no more is known than its name and why it cannot be read."""
+    return Domain(
+        name=name,
+        uuid=None,
+        hypervisor=hypervisor,
+        arch="x86_64",
+        machine=None,
+        firmware="bios",
+        secure_boot=False,
+        loader=None,
+        nvram=None,
+        memory_kib=0,
+        cpus=1,
+        cpus_max=1,
+        clock="utc",
+        acpi=True,
+        agent=True,
+        disks=(),
+        nics=(),
+        parts=(),
+        blockers=(Blocker("file-invalid", sentence),),
+    )
+
+
 def _flat(prefix: str, values: Smbios | Cpu) -> Iterator[tuple[str, Any]]:
     for one in fields(values):
         value = getattr(values, one.name)
