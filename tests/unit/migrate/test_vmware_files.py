@@ -175,6 +175,22 @@ ITEM = "<o:Item><r:InstanceID>9</r:InstanceID><r:ResourceType>{}</r:ResourceType
         ({"items": ITEM.format(14, "<r:HostResource>ovf:/file/f1</r:HostResource>")}, {"floppy"}),
         ({"items": ITEM.format(14, "")}, set()),
         ({"items": ITEM.format(99, "")}, {"device-unknown"}),
+        (
+            {
+                "items": ITEM.format(
+                    20, "<r:ResourceSubType>vmware.nvdimm.device</r:ResourceSubType>"
+                )
+            },
+            {"memory-nvdimm"},
+        ),
+        (
+            {"hardware": HARDWARE.format(items="").replace("lsilogic", "other, lsilogic")},
+            set(),
+        ),
+        (
+            {"hardware": HARDWARE.format(items="").replace("lsilogic", "buslogic")},
+            {"scsi-controller-model"},
+        ),
     ],
 )
 def test_what_an_envelope_leaves_open_blocks(

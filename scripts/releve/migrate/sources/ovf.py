@@ -47,6 +47,10 @@ def parse_ovf(text: str, where: str) -> Envelope:
     default = _default_configuration(root)
     guests = tuple(_guest(system, shelf, default, where) for system in systems)
     used = {name for _, devices in guests for name in devices.used}
+    for element in root.iter():  # also what another configuration or a snapshot uses
+        if local(element) == "HostResource":
+            used.add((element.text or "").strip().rpartition("/")[2])
+        used.add(plain_attribute(element, "parentRef") or "")
     lost = [
         Blocker("disk-unattached", f"disk {name} hangs on no guest")
         for name in shelf.disks

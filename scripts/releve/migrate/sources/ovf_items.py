@@ -169,7 +169,15 @@ def account(items: list[Item], shelf: Shelf) -> Devices:
     devices = Devices()
     by_id = {item.id: item for item in items}
     for item in items:
-        if item.type in CONTROLLERS:
+        if "nvdimm" in item.subtype:
+            name = item.said.get("ElementName") or item.subtype
+            if "device" in item.subtype:
+                text = f"{name} is no plain RAM"
+                devices.used.append(item.resource.rpartition("/")[2])
+                devices.add("memory", name, "", Blocker("memory-nvdimm", text))
+            else:
+                devices.parts.append(Part(name, "dropped", "the controller of NVDIMMs"))
+        elif item.type in CONTROLLERS:
             _controller(devices, item)
         elif item.type in {"3", "4"}:
             devices.parts.append(Part("processor" if item.type == "3" else "memory", "mapped"))
@@ -206,12 +214,13 @@ def _disk(devices: Devices, item: Item, by_id: dict[str, Item], shelf: Shelf) ->
         bus = "scsi"
         devices.notes.append(f"{name} hangs on NVMe, which PVE has not: it becomes scsi")
     elif bus == "scsi":
+        model = _chosen(model)
         devices.scsi.append(model)
     disk_id = item.resource.rpartition("/")[2]
     element = shelf.disks.get(disk_id)
     blockers = []
-    if disk_id in devices.used:
-        blockers.append(Blocker("disk-duplicate-volume", f"{disk_id} hangs there twice"))
+    if disk_id and disk_id in devices.used:
+        devices.notes.append(f"{name} is one more copy of {disk_id}")
     devices.used.append(disk_id)
     if element is None:
         if item.resource.startswith("ovf:/file/"):
@@ -239,6 +248,12 @@ def _disk(devices: Devices, item: Item, by_id: dict[str, Item], shelf: Shelf) ->
         )
     )
     devices.add("disk", name, "", *blockers)
+
+
+def _chosen(models: str) -> str:
+    """Return the model to take of several that a descriptor allows: the first that PVE has."""
+    words = re.split(r"[,\s]+", models)
+    return next((word for word in words if word in SCSI_MODELS), words[0])
 
 
 def _file(
@@ -283,7 +298,7 @@ def _format(disk: ET.Element | None) -> str:
 
 def _card(devices: Devices, item: Item) -> None:
     name = item.said.get("ElementName") or item.said.get("Caption") or f"card {item.id}"
-    words = item.subtype.split() or [""]
+    words = re.split(r"[,\s]+", item.subtype)
     model = next((NICS[word] for word in words if word in NICS), None)
     blockers = []
     if "sriov" in item.subtype:

@@ -22,7 +22,7 @@ from releve.migrate.sources.vmx_devices import account
 if TYPE_CHECKING:
     from releve.migrate.sources.vmx_devices import Found
 
-LINE = re.compile(r"\s*([\w.:{}$/\\-]+)\s*=\s*(.*?)\s*")
+LINE = re.compile(r"\s*([^\s=]+)\s*=\s*(.*?)\s*")
 ESCAPED = re.compile(r"\|([0-9A-Fa-f]{2})")
 DEVICE = re.compile(r"([a-z_]+\d+(?::\d+)?)\.(.+)")
 SIZE_MAX = 4 * 2**20  # characters

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 SLOTS = {"scsi": 31, "sata": 6, "ide": 4}
 DRIVE = re.compile(r"(scsi|ide|sata|nvme)([0-9]{1,3}):([0-9]{1,3})")
 DELTA = re.compile(r".*-\d{6}\.vmdk", re.IGNORECASE)
+ADDRESS = re.compile(r"(?!00:00:00:00:00:00)([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
 NO_MEDIUM = {"", "vmware-null-remote-floppy", "emptybackingstring"}
 SCSI_MODELS = {"lsilogic", "lsisas1068", "pvscsi"}
 NICS = {"vlance": "pcnet", "e1000": "e1000", "e1000e": "e1000e", "vmxnet3": "vmxnet3"}
@@ -221,9 +222,7 @@ def _card(found: Found, name: str, said: dict[str, str]) -> None:
     found.nics.append(
         NicFound(
             type="user" if (connection or "").lower() == "nat" else "bridge",
-            mac=mac.lower()
-            if mac and re.fullmatch(r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}", mac)
-            else None,
+            mac=mac.lower() if mac and ADDRESS.fullmatch(mac) else None,
             model=NICS.get(model, "e1000" if not model or model == "flexible" else model),
             source=network,
             linked=(said.get("startconnected") or "true").lower() != "false",
