@@ -11,7 +11,7 @@ import click
 from releve.cli.options import inventory_option, json_option, town_of
 from releve.errors import ExitCode, InputError
 from releve.migrate.recorded import files_of
-from releve.migrate.sources.files import kind_of, read_or_fault
+from releve.migrate.sources.files import head_of, kind_of, read_or_fault
 from releve.migrate.survey_run import survey_host
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _survey_files(folder: Path | None, *, as_json: bool) -> int:
         raise InputError(message)
     readings = {}
     for file in files_of(folder):
-        kind = kind_of(file.name, file.read_bytes()[:65536])
+        kind = kind_of(file.name, head_of(file))
         if kind:
             readings[str(file.relative_to(folder))] = read_or_fault(file, kind)
     if as_json:

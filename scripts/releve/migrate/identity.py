@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from releve.migrate.sources.domain import Cpu, DiskFound, Domain, Smbios
 
-MACHINE = re.compile(r"pc(?:-i440fx|-q35)?-(\d+(?:\.\d+)+(?:\+pve\d+)?)(?:\.pxe)?")
+MACHINE = re.compile(r"pc(?:-i440fx|-q35)?-([0-9]+(?:\.[0-9]+)+(?:\+pve[0-9]+)?)(?:\.pxe)?")
+OLDEST = (2, 4)  # of QEMU 10.0, as `-machine help` lists them
+DEPRECATED = (7, 0)  # and older: QEMU 10.0 says that it will give them up
 OURS = {"kvm", "qemu", "pve"}  # a guest of these keeps its maker's name, others their number only
 NIC_MODELS = set(get_args(NicModel))
 SCSI_MODELS = set(get_args(ScsiModel))
@@ -23,10 +25,19 @@ SCSI_MODELS = set(get_args(ScsiModel))
 def machine_version(machine: str | None) -> str | None:
     """Return the version that a machine's name pins (7.2 of pc-q35-7.2); None without one.
 
-    A distribution's own (pc-q35-rhel8.6.0) is none: no other QEMU has it.
+    A distribution's own (pc-q35-rhel8.6.0) is none, and one that QEMU gave up: no PVE has it.
     """
+    found = _pinned(machine)
+    return found if found and _numbers(found) >= OLDEST else None
+
+
+def _pinned(machine: str | None) -> str | None:
     found = MACHINE.fullmatch((machine or "").split(",")[0])
     return found[1] if found else None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part[:6]) for part in version.partition("+")[0].split("."))
 
 
 def identity_entry(domain: Domain) -> dict[str, Any]:
@@ -83,14 +94,28 @@ def cpu_of(cpu: Cpu) -> str | None:
     return f"{model},flags={';'.join(flags)}" if flags else model
 
 
+def _machine_notes(machine: str | None) -> Iterator[str]:
+    pinned = _pinned(machine)
+    if not machine:
+        return
+    if pinned and _numbers(pinned) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        yield f"machine {machine} was given up by QEMU: {oldest} is the oldest that PVE 9 starts"
+    elif pinned is None:
+        yield (
+            f"machine {machine} pins no version that PVE has: its devices may get other places,"
+            " which Windows takes for new hardware"
+        )
+    elif _numbers(pinned) <= DEPRECATED:
+        yield f"machine {machine} will be given up by a later QEMU: raise it after the move"
+
+
 def identity_notes(domain: Domain) -> Iterator[str]:
     """Yield what the guest will see differently, and what follows from it."""
     identity, cpu = domain.identity, domain.identity.cpu
-    if domain.machine and machine_version(domain.machine) is None:
-        yield (
-            f"machine {domain.machine} pins no version that PVE has: its devices may get other"
-            " places, which Windows takes for new hardware"
-        )
+    yield from _machine_notes(domain.machine)
+    if cpu.model in CPU_RENAMED:
+        yield f"processor {cpu.model} was given up by QEMU: {CPU_RENAMED[cpu.model]} replaces it"
     if cpu.model and cpu_of(cpu) is None:
         yield (
             f"processor {cpu.model} has no name in PVE: choose guests.NAME.cpu; what is licensed"

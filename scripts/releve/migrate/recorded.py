@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from releve.errors import InputError
 from releve.migrate.sources.domain import Blocker
-from releve.migrate.sources.files import kind_of, read_or_fault, text_of
+from releve.migrate.sources.files import head_of, kind_of, read_or_fault, text_of
 from releve.migrate.sources.hyperv import parse_hyperv
 from releve.migrate.survey import MIB, DiskSeen, GuestSeen, notes_of, town_name
 
@@ -56,7 +56,7 @@ def _described(files: list[Path]) -> tuple[list[tuple[Domain, str]], list[str]]:
     guests: list[tuple[Domain, str]] = []
     faults = []
     for file in files:
-        kind = kind_of(file.name, file.read_bytes()[:65536])
+        kind = kind_of(file.name, head_of(file))
         if kind not in KINDS:
             continue
         reading = read_or_fault(file, kind)
@@ -70,7 +70,7 @@ def _states(files: list[Path]) -> dict[str, str]:
     states = {}
     for file in files:
         if file.name == "power.txt":
-            for line in text_of(file.read_bytes()).split("\n"):
+            for line in text_of(head_of(file)).split("\n"):
                 name, colon, state = line.rpartition(":")
                 if colon:
                     states[name.strip()] = "running" if "on" in state.lower() else "stopped"

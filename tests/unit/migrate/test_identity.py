@@ -85,6 +85,9 @@ def test_pve_is_told_all_of_it() -> None:
     ("machine", "model", "said"),
     [
         ("pc-q35-rhel8.6.0", "Haswell", "pins no version that PVE has"),
+        ("pc-i440fx-2.1", "Haswell", "was given up by QEMU: 2.4 is the oldest"),
+        ("pc-i440fx-5.2", "Haswell", "will be given up by a later QEMU"),
+        ("pc-q35-9.0", "Icelake-Client", "Icelake-Server replaces it"),
         ("pc-q35-6.2", "z14", "processor z14 has no name in PVE"),
         ("pc-q35-6.2", "Haswell", "processor flags that PVE sets for no single guest: +x2apic"),
     ],
@@ -108,6 +111,10 @@ def test_a_processor_without_a_name_in_pve_is_left_to_a_person(
     cpu: Cpu, expected: str | None
 ) -> None:
     assert cpu_of(cpu) == expected
+
+
+def test_a_machine_that_qemu_gave_up_is_not_written() -> None:
+    assert "machine_version" not in identity_entry(parse_domain(windows("pc-i440fx-2.1"), "x"))
 
 
 def test_a_serial_number_that_pve_refuses_is_not_written() -> None:

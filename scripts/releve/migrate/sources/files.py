@@ -41,7 +41,7 @@ def read_file(file: Path, kind: str | None = None, vmid: int | None = None) -> F
     """
     name = file.name
     try:
-        content = file.read_bytes()[:SIZE_MAX]
+        content = head_of(file, SIZE_MAX)
     except OSError as error:
         message = f"{name}: it cannot be read: {error.strerror}"
         raise InputError(message) from None
@@ -56,6 +56,12 @@ def read_file(file: Path, kind: str | None = None, vmid: int | None = None) -> F
     except RecursionError:
         message = f"{name}: its parts are nested too deep"
         raise InputError(message) from None
+
+
+def head_of(file: Path, size: int = 65536) -> bytes:
+    """Return the first bytes of a file, which may be a whole disk."""
+    with file.open("rb") as stream:
+        return stream.read(size)
 
 
 def read_or_fault(file: Path, kind: str | None = None, vmid: int | None = None) -> FileReading:
