@@ -52,10 +52,18 @@ def identity_entry(domain: Domain) -> dict[str, Any]:
         "clock": identity.clock if identity.clock != "utc" else None,
         "tpm": identity.tpm.version if identity.tpm else None,
         "os": identity.os if identity.os != "l26" else None,
-        "scsi_controller": identity.scsi_controller,
+        "scsi_controller": _controller(domain),
         "sockets": sockets if sockets > 1 and domain.cpus % sockets == 0 else None,
     }
     return {key: value for key, value in said.items() if value}
+
+
+def _controller(domain: Domain) -> str | None:
+    """Return the SCSI controller to give: PVE's UEFI has no driver for LSI's, as its importer."""
+    identity = domain.identity
+    if domain.firmware == "uefi" and (identity.scsi_controller or "").startswith("lsi"):
+        return "pvscsi" if (identity.os or "").startswith("w") else "virtio-scsi-single"
+    return identity.scsi_controller
 
 
 def disk_entry(disk: DiskFound) -> dict[str, str]:
@@ -127,16 +135,25 @@ def identity_notes(domain: Domain) -> Iterator[str]:
         yield f"{cpu.threads} threads per core become as many cores: licences by core may notice"
     if domain.hypervisor not in OURS and identity.smbios.manufacturer:
         yield f"the machine's maker was {identity.smbios.manufacturer} and becomes QEMU"
+    if _controller(domain) != identity.scsi_controller:
+        yield (
+            f"PVE's UEFI has no driver for {identity.scsi_controller}: {_controller(domain)} is"
+            " taken, whose driver must be inside before the move"
+        )
     if identity.vmgenid is None:
         yield "it has no generation id (vmgenid): the new host gives it a first one"
     for disk in domain.disks:
-        if disk.serial and "serial" not in disk_entry(disk):
-            yield f"disk {disk.target} shows the serial number {disk.serial!r}, too odd for PVE"
-        elif disk.serial:
-            yield f"disk {disk.target} shows the serial number {disk.serial}"
-        if disk.vendor or disk.product:
-            names = " ".join(filter(None, (disk.vendor, disk.product)))
-            yield f"disk {disk.target} is named {names}, which PVE cannot show"
+        yield from _disk_notes(disk)
     for nic in domain.nics:
         if nic.model not in NIC_MODELS:
             yield f"network card {nic.mac} is a {nic.model}, which PVE has not"
+
+
+def _disk_notes(disk: DiskFound) -> Iterator[str]:
+    if disk.serial and "serial" not in disk_entry(disk):
+        yield f"disk {disk.target} shows the serial number {disk.serial!r}, too odd for PVE"
+    elif disk.serial:
+        yield f"disk {disk.target} shows the serial number {disk.serial}"
+    if disk.vendor or disk.product:
+        names = " ".join(filter(None, (disk.vendor, disk.product)))
+        yield f"disk {disk.target} is named {names}, which PVE cannot show"

@@ -113,6 +113,14 @@ def test_a_processor_without_a_name_in_pve_is_left_to_a_person(
     assert cpu_of(cpu) == expected
 
 
+def test_a_controller_that_pves_uefi_cannot_start_from_is_replaced_and_said() -> None:
+    text = windows().replace("<os>", "<os firmware='efi'>").replace("lsisas1078", "lsilogic")
+    guest = parse_domain(text, "x")
+
+    assert identity_entry(guest)["scsi_controller"] == "pvscsi"
+    assert any("no driver for lsi: pvscsi is taken" in note for note in identity_notes(guest))
+
+
 def test_a_machine_that_qemu_gave_up_is_not_written() -> None:
     assert "machine_version" not in identity_entry(parse_domain(windows("pc-i440fx-2.1"), "x"))
 

@@ -190,8 +190,6 @@ def _notes(devices: Devices, *, uefi: bool) -> Iterator[str]:
     yield from devices.notes
     if uefi:
         yield "VMware's EFI variables cannot be carried: boot entries are made anew"
-    if uefi and any(model.startswith("lsi") for model in devices.scsi):
-        yield "PVE's UEFI has no driver for LSI controllers: another one is needed to boot"
     if devices.nics:
         yield "an OVF says no hardware addresses: PVE gives its cards new ones"
 

@@ -160,8 +160,6 @@ def _notes(vmx: Vmx, found: Found, uefi: bool, system: str | None) -> list[str]:
         notes.append("it says no memory: choose guests.NAME.memory_mib")
     if uefi:
         notes.append("VMware's EFI variables cannot be carried: boot entries are made anew")
-    if uefi and any(model.startswith("lsi") for model in found.scsi):
-        notes.append("PVE's UEFI has no driver for LSI controllers: another one is needed to boot")
     if system is None and vmx.get("guestos"):
         notes.append(f"guestOS {vmx.get('guestos')}: choose guests.NAME.os")
     notes += [note for begin, note in OS_NOTES if (system or "").startswith(begin)]
