@@ -84,6 +84,7 @@ class Copying:
             afresh = not record.epoch or record.distrusted
             record.note("epoch-began", number=record.epoch + 1, afresh=afresh)
             source.begin(record.label)
+        migration.identify(guest.definition)
         paths = migration.target.prepare(record.run, sizes, record.earlier_runs())
         record.note("volumes", paths=paths, sizes=sizes)
         return guest

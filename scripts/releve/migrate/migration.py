@@ -13,6 +13,7 @@ from releve.migrate.copying import Copying
 from releve.migrate.cutover import Cutover
 from releve.migrate.errors import MigrateError
 from releve.migrate.gates import check_moved, open_gates
+from releve.migrate.identify import identity_of
 from releve.migrate.patience import Patience
 from releve.migrate.proof import check_fence, mark_of
 from releve.migrate.pve import PveTarget
@@ -72,6 +73,16 @@ class Migration:
         """Find the node and the target."""
         self.node = Ssh.to(self.town, self.guest.target)
         self.target = PveTarget.of(self.town, self.name)
+        self.identify()
+
+    def identify(self, definition: str | None = None) -> None:
+        """Let the target give the guest its identity; the first definition of a run stands."""
+        said = self.record.last("identity")
+        if said is None and definition is not None:
+            said = {"kept": identity_of(self.name, definition)}
+            self.record.note("identity", **said)
+        if said is not None:
+            self.target = self.target.identify(said["kept"])
 
     @property
     def guest(self) -> Any:  # noqa: ANN401  # pydantic model, see town.model.Guest

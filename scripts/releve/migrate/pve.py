@@ -7,10 +7,11 @@ the copy is proved the guest has no disk and its cables are out: a half-copied v
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from releve.migrate.errors import ForeignError
-from releve.pve.guests import Guests, Volume, settings_of, slots_of
+from releve.migrate.identify import identified
+from releve.pve.guests import Guests, Volume, options_of, settings_of, slots_of
 
 if TYPE_CHECKING:
     from releve.town import Town
@@ -57,6 +58,10 @@ class PveTarget:
             volumes.append(self.guests.allocate(storage, self._vmid, size))
         return {disk: str(volume.path) for disk, volume in zip(sizes, volumes, strict=True)}
 
+    def identify(self, kept: dict[str, Any]) -> PveTarget:
+        """Return the target that gives the guest the identity it has at its source."""
+        return PveTarget(identified(self.town, self.name, kept), self.name, self.guests)
+
     def firmware_path(self) -> str | None:
         """Return the path of the volume that PVE made for the EFI variables."""
         efi = self._efi()
@@ -70,7 +75,8 @@ class PveTarget:
             return
         guest = self.town.guests[self.name]
         volumes = self._volumes()
-        self.guests.attach(self._vmid, dict(zip(slots_of(guest), volumes, strict=True)))
+        slots = dict(zip(slots_of(guest), volumes, strict=True))
+        self.guests.attach(self._vmid, slots, options_of(guest))
         if not guest.health.agent:
             self.plug()
         self.guests.configure(self._vmid, onboot=guest.autostart)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Target(Protocol):
     """A place for one guest on one node. All methods may be called again after a crash."""
+
+    def identify(self, kept: dict[str, Any]) -> Target:
+        """Return the target that gives the guest the identity it has at its source."""
 
     def prepare(self, run: str, sizes: dict[str, int], cleared: set[str]) -> dict[str, str]:
         """Make volumes for the disks (name -> bytes) and return their paths on the node.

@@ -6,8 +6,10 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from releve.pve.client import Pve, PveError
+from releve.pve.identity import disk_options, identity_settings
 from releve.pve.tokens import MIGRATE
 from releve.town.order import start_order
 
@@ -88,9 +90,20 @@ class Guests:
         """Return a guest's settings."""
         return dict(self.pve.get(f"{self._at(vmid)}/config"))
 
-    def attach(self, vmid: int, slots: dict[str, Volume]) -> None:
-        """Give volumes to a stopped guest, `{"virtio0": volume}`, and boot from the first."""
-        disks: dict[str, object] = {slot: volume.id for slot, volume in slots.items()}
+    def attach(
+        self,
+        vmid: int,
+        slots: dict[str, Volume],
+        options: dict[str, dict[str, str]] | None = None,
+    ) -> None:
+        """Give volumes to a stopped guest, `{"virtio0": volume}`, and boot from the first.
+
+        `options` has what the guest reads of a disk, such as `{"virtio0": {"serial": "A1"}}`.
+        """
+        disks: dict[str, object] = {}
+        for slot, volume in slots.items():
+            words = [f"{key}={value}" for key, value in (options or {}).get(slot, {}).items()]
+            disks[slot] = ",".join([volume.id, *words])
         self.configure(vmid, **disks)
         self.configure(vmid, boot=f"order={next(iter(slots))}")
 
@@ -159,14 +172,11 @@ def settings_of(town: Town, name: str) -> dict[str, object]:
     settings: dict[str, object] = {
         "name": name,
         "memory": guest.memory_mib,
-        "cores": guest.cpus,
-        "machine": guest.machine,
         "bios": "ovmf" if guest.firmware == "uefi" else "seabios",
-        "ostype": "l26",
-        "scsihw": "virtio-scsi-single",
         "serial0": "socket",
         "onboot": False,
         "startup": startup_of(town, name),
+        **identity_settings(guest),
     }
     if guest.pool:
         settings["pool"] = guest.pool
@@ -176,7 +186,8 @@ def settings_of(town: Town, name: str) -> dict[str, object]:
         settings["efidisk0"] = f"{guest.storage}:1,efitype=4m,pre-enrolled-keys=0"
     for number, nic in enumerate(guest.nics):
         bridge = town.networks[nic.network].bridge
-        settings[f"net{number}"] = f"{nic.model}={nic.mac},bridge={bridge},link_down=1"
+        tag = f",tag={nic.vlan}" if nic.vlan else ""
+        settings[f"net{number}"] = f"{nic.model}={nic.mac},bridge={bridge}{tag},link_down=1"
     return settings
 
 
@@ -187,6 +198,15 @@ def slots_of(guest: Guest) -> list[str]:
         number = sum(slot.startswith(disk.bus) for slot in slots)
         slots.append(f"{disk.bus}{number}")
     return slots
+
+
+def options_of(guest: Guest) -> dict[str, dict[str, str]]:
+    """Return what each slot of a guest needs so that the guest reads the same of its disk."""
+    shown = [
+        {key: quote(text, safe="") for key, text in disk_options(disk).items()}
+        for disk in guest.disks
+    ]
+    return dict(zip(slots_of(guest), shown, strict=True))
 
 
 def startup_of(town: Town, name: str) -> str:

@@ -8,9 +8,11 @@ from typing import Any, cast
 import pytest
 
 from releve.migrate.errors import ForeignError
+from releve.migrate.identify import identified, identity_of
 from releve.migrate.pve import PveTarget
 from releve.pve.guests import Guests, State, Volume
 from releve.town import load_town
+from releve.town.model import Smbios
 
 LAB = Path(__file__).parents[3] / "inventory" / "lab"
 SIZES = {"vda": 192 << 20, "vdb": 1 << 30}
@@ -164,3 +166,45 @@ def test_the_addresses_are_those_of_the_town_file() -> None:
     target(node).prepare("r1", SIZES, set())
 
     assert target(node).macs() == ("52:54:00:91:00:01",)
+
+
+DEFINITION = """<domain type='kvm'><name>compta</name>
+<uuid>0b7c9d55-5d8e-4c3f-9d5c-0d6a3f6f5a10</uuid><memory unit='MiB'>256</memory><vcpu>1</vcpu>
+<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os><features><acpi/></features>
+<clock offset='localtime'/><devices><disk type='file' device='disk'>
+<driver name='qemu' type='raw'/><source file='/img/compta.raw'/><target dev='vda' bus='virtio'/>
+<serial>A,1</serial></disk></devices></domain>"""
+
+
+def test_the_guest_keeps_what_it_reads_of_its_machine() -> None:
+    node = Node()
+    one = target(node).identify(identity_of("compta", DEFINITION))
+
+    one.prepare("r1", SIZES, set())
+    one.start()
+
+    config = node.configs[101]
+    assert config["smbios1"] == "uuid=0b7c9d55-5d8e-4c3f-9d5c-0d6a3f6f5a10"
+    assert config["machine"] == "pc-q35-7.2"
+    assert config["localtime"] is True
+    assert config["virtio0"] == "vmdata:101/vm-101-disk-0.raw,serial=A%2C1"
+    assert config["virtio1"] == "vmdata:101/vm-101-disk-1.raw"
+
+
+def test_what_the_town_file_says_of_an_identity_stands() -> None:
+    town = load_town(LAB)
+    smbios = Smbios(serial="S1")
+    guest = town.guests["compta"].model_copy(update={"smbios": smbios, "machine_version": "8.0"})
+    guest.__pydantic_fields_set__.update({"smbios", "machine_version"})
+    town = town.model_copy(update={"guests": {**town.guests, "compta": guest}})
+
+    found = identified(town, "compta", identity_of("compta", DEFINITION)).guests["compta"]
+
+    assert found.machine_version == "8.0"
+    assert found.smbios.serial == "S1"
+    assert str(found.smbios.uuid) == "0b7c9d55-5d8e-4c3f-9d5c-0d6a3f6f5a10"
+    assert found.disks[0].serial == "A,1"
+
+
+def test_another_definition_says_nothing() -> None:
+    assert identity_of("compta", "boot: order=scsi0\n") == {}

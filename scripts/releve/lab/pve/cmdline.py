@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from . import guestfile
 from .formats import PROPERTY_STRINGS
@@ -75,11 +77,10 @@ def _board(storages: Storages, config: Config, qemu: Qemu) -> list[str]:
     machine = re.sub(r"\+pve\d+$", "", config.get("machine", "pc").split(",")[0])
     cores, sockets = int(config.get("cores", "1")), int(config.get("sockets", "1"))
     kvm = qemu.kvm and config.get("kvm", "1") == "1"
-    identity = re.search(r"uuid=([0-9a-fA-F-]{36})", config.get("smbios1", ""))
-    words = ["-accel", "kvm" if kvm else "tcg,thread=multi", "-cpu", "host" if kvm else "max"]
+    words = ["-accel", "kvm" if kvm else "tcg,thread=multi", "-cpu", processor(config, kvm=kvm)]
     words += ["-smp", f"{cores * sockets},sockets={sockets},cores={cores}"]
     words += ["-m", memory(config), "-vga", "none"]
-    words += ["-smbios", f"type=1,uuid={identity[1]}"] if identity else []
+    words += smbios(config) + _clock(config)
     if config.get("bios", "seabios") != "ovmf":
         return [*words, "-boot", "strict=on", "-machine", machine]
     if "efidisk0" not in config:
@@ -93,6 +94,37 @@ def _board(storages: Storages, config: Config, qemu: Qemu) -> list[str]:
     ]
     words += _node("efidisk0", variables, throttled=False)
     return [*words, "-machine", f"{machine},pflash0=pflash0,pflash1=drive-efidisk0"]
+
+
+def smbios(config: Config) -> list[str]:
+    """Return what the guest reads of its maker; texts are base64 where the configuration says so.
+
+    A comma in a value is doubled for QEMU.
+    """
+    said = PROPERTY_STRINGS["smbios1"].parse(config.get("smbios1", ""))
+    coded = said.pop("base64", "0") == "1"
+    words = []
+    for key in ("uuid", "manufacturer", "product", "version", "serial", "sku", "family"):
+        text = said.get(key)
+        if text is None:
+            continue
+        if coded and key != "uuid":
+            text = base64.b64decode(text).decode()
+        words.append(f"{key}={text.replace(',', ',,')}")
+    return ["-smbios", ",".join(["type=1", *words])] if words else []
+
+
+def processor(config: Config, *, kvm: bool) -> str:
+    """Return the processor with its flags; without one, all that the host or TCG has."""
+    said = PROPERTY_STRINGS["cpu"].parse(config["cpu"]) if "cpu" in config else {}
+    model = said.get("cputype", "host" if kvm else "max")
+    return ",".join([model, *filter(None, said.get("flags", "").split(";"))])
+
+
+def _clock(config: Config) -> list[str]:
+    words = ["-rtc", "base=localtime"] if config.get("localtime") == "1" else []
+    generation = config.get("vmgenid", "0")
+    return [*words, "-device", f"vmgenid,guid={generation}"] if len(generation) > 1 else words
 
 
 def memory(config: Config) -> str:
@@ -135,6 +167,8 @@ def _disk(storages: Storages, slot: str, disk: dict[str, str], order: dict[str, 
         "ide": f"ide-hd,bus=ide0.{number}",
     }[bus]
     boot = f",bootindex={order[slot]}" if slot in order else ""
+    boot += f",serial={unquote(disk['serial'])}" if "serial" in disk else ""
+    boot += f",wwn={disk['wwn']}" if "wwn" in disk and bus == "scsi" else ""
     words = ["-object", f"throttle-group,id=throttle-drive-{slot}"]
     words += _node(slot, file, throttled=True)
     return [*words, "-device", f"{device},drive=drive-{slot},id={slot}{boot}"]

@@ -86,6 +86,13 @@ DISK = {
     "media": "cdrom|disk",
     "serial": r"\S{1,60}",
     "ssd": "boolean",
+    "wwn": r"0x[0-9a-fA-F]{16}",
+}
+TEXT = r"[A-Za-z0-9+/]+={0,2}"
+SMBIOS = {
+    "base64": "boolean",
+    "uuid": r"[a-fA-F0-9]{8}(?:-[a-fA-F0-9]{4}){3}-[a-fA-F0-9]{12}",
+    **dict.fromkeys(("family", "manufacturer", "product", "serial", "sku", "version"), TEXT),
 }
 MODELS = (
     "e1000, e1000-82540em, e1000-82544gc, e1000-82545em, e1000e, i82551, i82557b, i82559er, "
@@ -118,6 +125,15 @@ PROPERTY_STRINGS = {
     "unused": PropertyString("file", {"file": "volume"}),
     "nic": PropertyString("model", NIC, alias=("model", "macaddr")),
     "memory": PropertyString("current", {"current": "integer 16"}),
+    "smbios1": PropertyString("", SMBIOS),
+    "cpu": PropertyString(
+        "cputype",
+        {
+            "cputype": r"[A-Za-z0-9][\w.-]*",
+            "flags": r"[+-][\w.-]+(;[+-][\w.-]+)*",
+            "hidden": "boolean",
+        },
+    ),
     "machine": PropertyString("type", {"type": r"(pc|q35|pc-(i440fx|q35)-\d+(\.\d+)+(\+pve\d+)?)"}),
     "agent": PropertyString("enabled", {"enabled": "boolean", "type": "virtio|isa"}),
     "vga": PropertyString("type", {"type": "std|virtio|none|serial0|serial1|cirrus|vmware|qxl"}),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Config = dict[str, str]
 INTEGERS = {"cores", "sockets", "balloon"}
-BOOLEANS = {"onboot", "protection", "kvm", "acpi", "tablet", "agent"}
+BOOLEANS = {"onboot", "protection", "kvm", "acpi", "tablet", "agent", "localtime"}
 DISK = re.compile(r"^(virtio|scsi|sata|ide|efidisk)\d+$")
 NIC = re.compile(r"^net\d+$")
 STOP_SECONDS = 180

@@ -58,7 +58,7 @@ def create(call: Call) -> str:
             except Refusal as refusal:
                 raise fault(f"unable to create VM {vmid} - {refusal.message}") from refusal
             boot = config.get("boot") or settings.default_boot(config)
-            config |= _identity() | ({"boot": boot} if boot else {})
+            config = _identity() | config | ({"boot": boot} if boot else {})
             guestfile.write(double.place, vmid, config)
         if pool:
             with changed(double.place) as content:

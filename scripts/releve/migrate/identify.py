@@ -1,0 +1,38 @@
+"""The identity a guest has at its source goes with it, also where the town file does not say it.
+
+What the town file says stands; what it leaves open is taken from the guest's own definition when
+its migration begins, and stays the same until its end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from releve.migrate.identity import disk_entry, identity_entry
+from releve.migrate.sources.libvirt import parse_domain
+from releve.town.model import Guest
+
+if TYPE_CHECKING:
+    from releve.town import Town
+
+
+def identity_of(name: str, definition: str) -> dict[str, Any]:
+    """Return what a libvirt definition says of a guest's identity, in the town file's keys.
+
+    `disks` maps a disk's name to its keys. Another definition than libvirt's says nothing.
+    """
+    if not definition.lstrip().startswith("<domain"):
+        return {}
+    domain = parse_domain(definition, name)
+    disks = {disk.target: disk_entry(disk) for disk in domain.disks}
+    return {**identity_entry(domain), "disks": {key: kept for key, kept in disks.items() if kept}}
+
+
+def identified(town: Town, name: str, kept: dict[str, Any]) -> Town:
+    """Return the town with what its file leaves open of one guest's identity."""
+    said = town.guests[name].model_dump(mode="json", exclude_unset=True)
+    smbios = {**kept.get("smbios", {}), **said.get("smbios", {})}
+    disks = [{**kept.get("disks", {}).get(disk["name"], {}), **disk} for disk in said["disks"]]
+    filled = {**kept, **said, "disks": disks} | ({"smbios": smbios} if smbios else {})
+    guest = Guest.model_validate(filled)
+    return town.model_copy(update={"guests": {**town.guests, name: guest}})
