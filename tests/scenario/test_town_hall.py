@@ -34,15 +34,18 @@ SEED = "^/usr/bin/python3 /usr/local/lib/releve/blocks.pyz seed"
 DIES_AFTER_POWER_OFF = "kill-after-power-off"
 
 
-def do(lab: Lab, *words: str, code: int | None = 0, **env: str) -> str:
-    """Run a program as a stage of the lab does; return all it said. `code` None: any."""
+def do(lab: Lab, *words: str, code: int | None = 0, answer: str = "", **env: str) -> str:
+    """Run a program as a stage of the lab does; return all it said. `code` None: any but 0.
+
+    `answer` is what a person types.
+    """
     program = shutil.which(words[0], path=lab_run.environment(lab)["PATH"])
     assert program is not None
     done = subprocess.run(
         lab.workstation([program, *words[1:]]),
         cwd=ROOT,
         env=lab_run.environment(lab) | env,
-        stdin=subprocess.DEVNULL,
+        input=answer,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -160,15 +163,23 @@ class TestMigrate:
         assert lab.ask("compta", VOLUME_PATIENCE).boots == before.boots + 1
         assert lab.console("old", ["systemctl", "is-active", "libvirtd"]).stdout == "active\n"
 
-    def test_a_rollback_restores_the_very_definition(self, lab: Lab) -> None:
+    def test_a_change_of_mind_restores_the_very_definition(self, lab: Lab) -> None:
+        """The first gate stays shut after the target served writes: it says so, and asks."""
         look = "virsh dumpxml --inactive --security-info compta; ls -R /etc/libvirt/qemu"
         before = watch.console(lab, "old", look)
-        do(lab, "releve", "migrate", "run", "compta")
-        assert watch.console(lab, "old", "virsh list --all --name").split() == ["dossiers"]
+        mac = lab.town.guests["compta"].nics[0].mac
+        with watch.Ports(lab, mac) as ports:
+            lab.ask("compta")
 
-        said = do(lab, "releve", "migrate", "rollback", "compta", "--yes")
+            said = do(
+                lab, "releve", "migrate", "run", "compta", "--on-shut-gate", "ask",
+                code=1, answer="y\n", RELEVE_FAULT="health-gate-shut",
+            )  # fmt: skip
 
-        assert "on the target will be lost" in said
+            lab.ask("compta", VOLUME_PATIENCE)
+            assert ports.changes() == ["old", "pve1", "old"], "one address in two places"
+        assert re.search(r"what it wrote in \d+ s on the target will be lost \(\d+ records\)", said)
+        assert "Roll back?" in said
         assert watch.console(lab, "old", look) == before
         assert watch.console(lab, "old", "grep -c . /root/.ssh/authorized_keys") == "1\n"
         assert lab.ask("compta", VOLUME_PATIENCE).whole

@@ -68,3 +68,52 @@ def alter(lab: Lab, folder: str) -> None:
         " dd of=$disk bs=1 seek=$offset conv=notrunc status=none;"
         f" chattr +i {folder} $disk; btrfs property set -ts {folder} ro true",
     )
+
+
+_SNIFF = """
+import json, socket, sys, time
+mac = bytes.fromhex(sys.argv[1].replace(":", ""))
+link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+link.settimeout(0.5)
+seen = []
+print("ready", flush=True)
+while True:
+    try:
+        frame, where = link.recvfrom(2048)
+    except TimeoutError:
+        frame = b""
+    incoming = frame and where[2] != 4 and where[0] in sys.argv[2:]
+    if incoming and frame[6:12] == mac and (not seen or seen[-1] != where[0]):
+        seen.append(where[0])
+        print(where[0], flush=True)
+"""
+
+
+class Ports:
+    """Listens at the lab's bridge, in `with`: from which host's port a hardware address speaks."""
+
+    def __init__(self, lab: Lab, mac: str) -> None:
+        """Listen to the ports of the old host and of the node."""
+        argv = ["nsenter", f"--net=/run/netns/{lab.name}-ws", sys.executable, "-c", _SNIFF, mac]
+        self._argv = [*argv, "old", "pve1"]
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Ports:
+        """Begin to listen."""
+        self._process = subprocess.Popen(self._argv, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Listen no more."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def changes(self) -> list[str]:
+        """Return the ports, in the order in which the address spoke from them; ends listening."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        self._process.kill()
+        return self._process.stdout.read().split()
