@@ -86,6 +86,8 @@ class Copying:
             source.begin(record.label)
         migration.identify(guest.definition)
         paths = migration.target.prepare(record.run, sizes, record.earlier_runs())
+        if line := migration.target.by_root():
+            migration.node.run(line)
         record.note("volumes", paths=paths, sizes=sizes)
         return guest
 

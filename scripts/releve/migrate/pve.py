@@ -45,6 +45,7 @@ class PveTarget:
         if owner is None:
             self._refuse_volumes()
             settings = settings_of(self.town, self.name)
+            settings.pop("vmgenid", None)  # see by_root
             self.guests.create(self._vmid, {**settings, "description": f"{MARK}{run}"})
         elif owner != run:
             message = (
@@ -61,6 +62,11 @@ class PveTarget:
     def identify(self, kept: dict[str, Any]) -> PveTarget:
         """Return the target that gives the guest the identity it has at its source."""
         return PveTarget(identified(self.town, self.name, kept), self.name, self.guests)
+
+    def by_root(self) -> str:
+        """Return the shell line for what PVE lets root alone set, "" for nothing."""
+        generation = self.town.guests[self.name].vmgenid
+        return f"qm set {self._vmid} --vmgenid {generation}" if generation else ""
 
     def firmware_path(self) -> str | None:
         """Return the path of the volume that PVE made for the EFI variables."""

@@ -18,6 +18,9 @@ class Target(Protocol):
         Raises ForeignError when something else is there.
         """
 
+    def by_root(self) -> str:
+        """Return a shell line that root of the node must run after `prepare`; "" for none."""
+
     def firmware_path(self) -> str | None:
         """Return where the guest's EFI variables are on the node; None for a guest without."""
 

@@ -214,6 +214,9 @@ class FakeTarget:
             self.world.target.setdefault(disk, [0] * size)
         return {disk: disk for disk in sizes}
 
+    def by_root(self) -> str:
+        return ""
+
     def firmware_path(self) -> str | None:
         return None
 

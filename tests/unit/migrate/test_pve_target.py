@@ -206,5 +206,17 @@ def test_what_the_town_file_says_of_an_identity_stands() -> None:
     assert found.disks[0].serial == "A,1"
 
 
+def test_what_no_token_may_set_is_left_to_root() -> None:
+    node = Node()
+    genid = "11111111-2222-4333-8444-555555555555"
+    one = target(node).identify({"vmgenid": genid})
+
+    one.prepare("r1", SIZES, set())
+
+    assert "vmgenid" not in node.configs[101]
+    assert one.by_root() == f"qm set 101 --vmgenid {genid}"
+    assert target(node).by_root() == ""
+
+
 def test_another_definition_says_nothing() -> None:
     assert identity_of("compta", "boot: order=scsi0\n") == {}

@@ -62,7 +62,7 @@ SETTINGS = {
 PRIVILEGE_OF = {
     "VM.Config.CPU": ("cores", "cpu", "sockets"),
     "VM.Config.Memory": ("memory", "balloon"),
-    "VM.Config.HWType": ("acpi", "kvm", "machine", "scsihw", "smbios1", "tablet", "vga", "vmgenid"),
+    "VM.Config.HWType": ("acpi", "kvm", "machine", "scsihw", "smbios1", "tablet", "vga"),
     "VM.Config.Options": (
         "agent",
         "bios",
@@ -90,7 +90,7 @@ def check_rights(rights: Rights, vmid: int, pool: str, keys: Iterable[str]) -> N
         return
     for key in keys:
         slot = re.sub(r"\d+$", "", key)
-        if key in {"args", "lock"}:
+        if key in {"args", "lock", "vmgenid"}:
             raise fault(f"only root can set '{key}' config")
         if slot in {"virtio", "scsi", "sata", "ide", "unused"}:
             rights.need_on_guest(vmid, pool, "VM.Config.Disk")
