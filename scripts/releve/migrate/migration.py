@@ -17,6 +17,7 @@ from releve.migrate.identify import identity_of
 from releve.migrate.patience import Patience
 from releve.migrate.proof import check_fence, mark_of
 from releve.migrate.pve import PveTarget
+from releve.migrate.record import OVER
 from releve.migrate.sources.choose import source_of
 from releve.ssh import Ssh
 
@@ -73,7 +74,8 @@ class Migration:
         """Find the node and the target."""
         self.node = Ssh.to(self.town, self.guest.target)
         self.target = PveTarget.of(self.town, self.name)
-        self.identify()
+        if self.record.stage not in OVER:
+            self.identify()
 
     def identify(self, definition: str | None = None) -> None:
         """Let the target give the guest its identity; the first definition of a run stands."""
