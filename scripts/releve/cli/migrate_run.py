@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from releve.cli.migrate_back import go_back
+from releve.cli.migrate_plan import waive_option
 from releve.cli.options import inventory_option, json_option, say, town_of
 from releve.errors import ExitCode, InputError, LaterError, RefusedError
 from releve.migrate import patience, plan
 from releve.migrate.display import Display, JsonLines, summary
 from releve.migrate.errors import BusyError
 from releve.migrate.patience import DOWNTIME_SECONDS, Patience
+from releve.migrate.plan import frozen
 from releve.migrate.record import FOLDER, Record
 from releve.migrate.runs import Orders, Result, run_guests
 from releve.migrate.status import status
@@ -53,6 +56,13 @@ at_option = click.option(
 @click.option("--parallel", type=click.IntRange(min=0), default=0, help="Guests copied at once.")
 @click.option("--wait", is_flag=True, help="Copy on until `releve migrate cutover GUEST --now`.")
 @click.option("--hold", is_flag=True, help="Stop before the target starts; run again to go on.")
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Hold to this frozen plan: refuse when what it rests on has changed.",
+)
+@waive_option
 @downtime_option
 @at_option
 @gate_option
@@ -68,6 +78,8 @@ def run(
     parallel: int,
     wait: bool,
     hold: bool,
+    plan_file: Path | None,
+    waive: Sequence[str],
     downtime: float,
     at: datetime.datetime | None,
     on_shut_gate: str | None,
@@ -75,13 +87,18 @@ def run(
 ) -> int:
     """Move guests; an interrupted move goes on where it was.
 
+    Each guest is planned first, or held to a frozen plan: a refused one is not touched.
+
     Example: releve migrate run compta dossiers
     """
     if bool(guests) == every:
         message = "name the guests to move, or say --all"
         raise click.UsageError(message)
     told = Patience(downtime, wait, moment(at))
-    orders = Orders(bandwidth, hold, parallel, told, hearer(as_json))
+    held = frozen.load(plan_file) if plan_file else None
+    orders = Orders(
+        bandwidth, hold, parallel, told, hearer(as_json), waive=tuple(waive), plan=held
+    )
     return finish(town_of(ctx), guests, orders, on_shut_gate, as_json=as_json)
 
 

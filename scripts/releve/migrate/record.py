@@ -49,6 +49,7 @@ class Record:
         Raises BusyError when another run has it.
         """
         self.guest = guest
+        self.permit: dict[str, Any] = {}
         self._hear = hear
         self.folder = folder / guest
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -122,10 +123,13 @@ class Record:
         return False
 
     def begin(self) -> bool:
-        """Begin a new run unless one is under way; say whether it is a new one."""
+        """Begin a new run unless one is under way; say whether it is a new one.
+
+        `permit` is what its plan said (see plan.permit).
+        """
         if self.stage not in OVER:
             return False
-        self.note("run-began", run=secrets.token_hex(4), guest=self.guest)
+        self.note("run-began", run=secrets.token_hex(4), guest=self.guest, **self.permit)
         return True
 
     def last(self, name: str) -> dict[str, Any] | None:

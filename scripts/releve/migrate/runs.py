@@ -22,11 +22,14 @@ from releve.errors import LaterError, ReleveError
 from releve.migrate.errors import GateError, MigrateError
 from releve.migrate.migration import Migration, Place
 from releve.migrate.patience import Patience
-from releve.migrate.plan import order, refuse_impossible
+from releve.migrate.plan import Terms, order, permit
+from releve.migrate.preflight.gather import Gatherer
 from releve.migrate.record import OVER, Record, verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from releve.migrate.preflight.facts import Facts
 
     from releve.town import Town
 
@@ -67,7 +70,9 @@ class Orders:
 
     `bandwidth` limits each seed in MiB/s (0: what the town file allows), `parallel` the guests
     copied at once from one old host (0: what the town file says). `hear` is told every event, and
-    progress as event `progress`.
+    progress as event `progress`. Each guest whose move begins is planned first with the waivers
+    `waive` (words like `copy-fresh=reason`), or held to the frozen `plan`; a refused one is not
+    touched. `gather` gives its facts; left out, the hosts are asked.
     """
 
     bandwidth: float = 0
@@ -75,6 +80,9 @@ class Orders:
     parallel: int = 0
     patience: Patience = field(default_factory=Patience)
     hear: Callable[[str, dict[str, Any]], None] | None = None
+    waive: Sequence[str] = ()
+    plan: Mapping[str, Any] | None = None
+    gather: Callable[[str], Facts] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +168,8 @@ def run_guests(
     chosen = order(town, names)
     parallel = orders.parallel or town.migrate.parallel
     bandwidth = orders.bandwidth or town.migrate.bandwidth / parallel
-    orders = dataclasses.replace(orders, bandwidth=bandwidth)
+    gather = orders.gather or Gatherer(town, chosen).facts
+    orders = dataclasses.replace(orders, bandwidth=bandwidth, gather=gather)
     turns = Turns(town, chosen, parallel)
     with Evidence("migrate", EVIDENCE) as evidence:
         lock = threading.Lock()
@@ -205,7 +214,8 @@ def _run_guest(
     name = record.guest
     try:
         if record.stage in OVER:
-            refuse_impossible(town, name)
+            terms = Terms(orders.waive, bandwidth=orders.bandwidth)
+            record.permit = permit(town, name, terms, orders.plan, orders.gather)
         Migration(
             town, name, record, say, orders.bandwidth, orders.hold, orders.patience, place
         ).go_on()
@@ -221,6 +231,9 @@ def tell(evidence: Evidence, name: str, events: list[dict[str, Any]]) -> None:
     for event in events:
         if event["event"] in TELLING:
             evidence.event(name, TELLING[event["event"]].format(**event), event["at"])
+        if "preflight" in event:
+            waived = "; ".join(f"{id_}: {why}" for id_, why in event["waived"].items())
+            evidence.check(f"{name}.preflight", passed=True, value=event["preflight"], note=waived)
     for check in verdicts(events):
         evidence.check(
             f"{name}.{check['id']}",

@@ -74,6 +74,8 @@ def _guest_references(town: Town) -> Iterator[Fault]:
         if guest.cpus % guest.sockets:
             spread = f"{guest.cpus} processors cannot be spread evenly over {guest.sockets}"
             yield (*at, "sockets"), spread
+        for number, person in enumerate(guest.tested_by):
+            yield from _ref((*at, "tested_by", number), person, "people", town.people)
         if guest.witness and not any(nic.address for nic in guest.nics):
             yield (*at, "witness"), "needs a network card with an address to be asked at"
 

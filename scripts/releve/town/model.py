@@ -248,6 +248,15 @@ class Guest(Section):
     disks: tuple[Disk, ...] = Field(min_length=1, description="Its disks, the boot disk first.")
     witness: Witness | None = Field(default=None, description="How to ask it what it holds.")
     health: Health = Field(default=Health(), description="What shows that it works.")
+    application: str | None = Field(
+        default=None, min_length=1, description="What people use it for, in their words."
+    )
+    tested_by: tuple[Name, ...] = Field(
+        default=(), description="Which of `people` try it after the move."
+    )
+    waive: dict[str, str] = Field(
+        default={}, description="Checks of the plan whose risk is taken, each with the reason."
+    )
 
 
 class Migrate(Section):

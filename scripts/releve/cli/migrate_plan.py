@@ -1,0 +1,80 @@
+"""`releve migrate plan`: what a move would be, and what stands in its way."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from releve.cli.options import inventory_option, json_option, say, town_of
+from releve.errors import ExitCode, InputError
+from releve.migrate.plan import Terms, make_plan
+from releve.migrate.plan import frozen as files
+from releve.migrate.plan.show import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+waive_option = click.option(
+    "--waive", multiple=True, metavar="ID=REASON", help="Take the risk of one check; says why."
+)
+
+
+@click.command()
+@inventory_option
+@json_option
+@waive_option
+@click.option("--window", type=float, help="Hours that the cutover and a way back may take.")
+@click.option("--bandwidth", type=float, default=0, help="MiB/s of the seed at most; 0: all.")
+@click.option(
+    "--probe", type=float, default=2, show_default=True, help="Seconds to measure; 0: do not."
+)
+@click.option("--checks", "whole", is_flag=True, help="Show the checks that passed, too.")
+@click.argument("guests", nargs=-1)
+@click.pass_context
+def plan(
+    ctx: click.Context,
+    guests: Sequence[str],
+    *,
+    as_json: bool,
+    waive: Sequence[str],
+    window: float | None,
+    bandwidth: float,
+    probe: float,
+    whole: bool,
+) -> int:
+    """Say how each guest would move and what stands in the way; nothing is changed.
+
+    The plan is frozen in build/migrate/plan; `releve migrate run --plan FILE` holds to it.
+
+    Example: releve migrate plan compta --waive 'copy-fresh=copied by hand on 4 December'
+    """
+    hours = None if window is None else window * 3600
+    terms = Terms(tuple(waive), hours, bandwidth)
+    content, found = make_plan(town_of(ctx), guests, terms, probe)
+    last = files.newest()
+    file = files.write(content)
+    if as_json:
+        click.echo(json.dumps(content, indent=1, ensure_ascii=False))
+    else:
+        for line in text_of(content, found, whole=whole):
+            click.echo(line)
+    _compare(last, content)
+    say(f"{file}: sha256 {content[files.SEAL]}")
+    return ExitCode.DONE if content["possible"] else ExitCode.REFUSED
+
+
+def _compare(last: Any, content: dict[str, Any]) -> None:  # noqa: ANN401  # Path or None
+    """Say what changed since the last plan, if that one can be read."""
+    if last is None:
+        return
+    try:
+        before = files.load(last)
+    except InputError as error:
+        say(str(error))
+        return
+    found = files.differences(before, content)
+    say(f"since {last.name}: {len(found) or 'no'} changes")
+    for line in found:
+        say(f"  {line}")

@@ -1,0 +1,1 @@
+"""Preflight: what is looked at before a guest moves. Reading only; the verdicts are pure."""
