@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,9 @@ from releve.migrate.preflight.facts import (
     Together,
 )
 from releve.migrate.preflight.probe import probe
+from releve.migrate.preflight.reader import SshReader
 from releve.migrate.preflight.units import MIB
+from releve.migrate.preflight.windows import SystemDisk, look_at
 from releve.migrate.record import runs_of
 from releve.ssh import Ssh
 
@@ -81,7 +83,10 @@ class Gatherer:
             else:
                 ssh = Ssh.to(self.town, guest.source)
                 there = guest.source_name or name
-                self._guests[name] = collect_guest(ssh, there, sample=self.seconds > 0)
+                source, error = collect_guest(ssh, there, sample=self.seconds > 0)
+                if source is not None:
+                    source = replace(source, systems=systems_of(ssh, source))
+                self._guests[name] = source, error
         return self._guests[name]
 
     def old(self, name: str) -> HostFacts:
@@ -150,6 +155,17 @@ class Gatherer:
                 disks[guest.storage] = disks.get(guest.storage, 0) + size
                 memory += guest.memory_mib * MIB
         return Together(disks, memory)
+
+
+def systems_of(old: Ssh, source: SourceFacts) -> tuple[SystemDisk, ...]:
+    """Read what lies on a guest's disks, at its old host."""
+    return tuple(
+        look_at(
+            disk.name,
+            SshReader(ssh=old, file=disk.file, format=disk.format, size=disk.size or 0),
+        )
+        for disk in source.disks
+    )
 
 
 def copies_of(name: str, folder: Path, now: datetime.datetime) -> Copies:
