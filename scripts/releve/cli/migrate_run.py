@@ -96,9 +96,7 @@ def run(
         raise click.UsageError(message)
     told = Patience(downtime, wait, moment(at))
     held = frozen.load(plan_file) if plan_file else None
-    orders = Orders(
-        bandwidth, hold, parallel, told, hearer(as_json), waive=tuple(waive), plan=held
-    )
+    orders = Orders(bandwidth, hold, parallel, told, hearer(as_json), waive=tuple(waive), plan=held)
     return finish(town_of(ctx), guests, orders, on_shut_gate, as_json=as_json)
 
 

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from releve.migrate.preflight.facts import Facts
-
     from releve.town import Town
 
 EVIDENCE = Path("build/evidence")

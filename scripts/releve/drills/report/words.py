@@ -49,6 +49,10 @@ CHECKS: dict[str, Words] = {
     "drift-seen": Words(mark("A change made by hand is noticed.")),
     "drift-gone": Words(mark("A change made by hand is gone after the next run.")),
     # migrate
+    "preflight": Words(
+        mark("Nothing stood in the way before the move, or somebody took the risk and said why."),
+        mark("preflight checks passed: {subject}"),
+    ),
     "downtime": Words(
         mark("The service stood still no longer than planned."), mark("without service: {subject}")
     ),

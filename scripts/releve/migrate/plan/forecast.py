@@ -135,5 +135,5 @@ def _parts(facts: Facts, disks: list[DiskForecast]) -> dict[str, float]:
         "last delta": sum(disk.seconds for disk in disks),
         "verification": sum(disk.data for disk in disks) / VERIFY_RATE,
         "fence and start": STEP_SECONDS,
-        "until it answers": float(facts.guest.start_seconds),
+        "until it answers": float(facts.guest.health.seconds),
     }

@@ -150,7 +150,9 @@ class Gatherer:
         memory = 0
         for name in self.names:
             guest = self.town.guests[name]
-            if guest.target == node:
+            there = self.api(node).guests.get(guest.vmid)
+            ours = there is not None and there.run in runs_of(name)
+            if guest.target == node and not ours:  # ours has its place there already
                 size = sum(disk.size_mib for disk in guest.disks) * MIB
                 disks[guest.storage] = disks.get(guest.storage, 0) + size
                 memory += guest.memory_mib * MIB
