@@ -51,10 +51,11 @@ class Forecast:
 
     def as_dict(self) -> dict[str, Any]:
         """Return what a plan file holds of it; times in whole seconds, rounded up."""
+        parts = {name: _up(seconds) for name, seconds in self.parts.items()}
         return {
             "seed_seconds": _up(self.seed),
-            "downtime_seconds": _up(self.downtime),
-            "parts": {name: _up(seconds) for name, seconds in self.parts.items()},
+            "downtime_seconds": sum(parts.values()),
+            "parts": parts,
             "assumed": list(self.assumed),
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from releve.migrate.preflight.facts import (
     ApiFacts,
@@ -41,9 +42,9 @@ TCP = """\
 """
 
 
-UUID = "6f3b8a52-0000-4000-8000-000000000101"
+MACHINE = "6f3b8a52-0000-4000-8000-000000000101"
 GENERATION = "11111111-2222-4333-8444-555555555555"
-DOMAIN = f"""<domain type='kvm'><name>compta</name><uuid>{UUID}</uuid>
+DOMAIN = f"""<domain type='kvm'><name>compta</name><uuid>{MACHINE}</uuid>
 <genid>{GENERATION}</genid><memory unit='MiB'>256</memory><vcpu>1</vcpu>
 <os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os><features><acpi/></features>
 <cpu mode='host-passthrough'/><clock offset='utc'/>
@@ -53,8 +54,8 @@ DOMAIN = f"""<domain type='kvm'><name>compta</name><uuid>{UUID}</uuid>
 # What the town file of a guest says that keeps all that it sees.
 KEPT = {
     "machine_version": "7.2",
-    "smbios": Smbios.model_validate({"uuid": UUID}),
-    "vmgenid": GENERATION,
+    "smbios": Smbios.model_validate({"uuid": MACHINE}),
+    "vmgenid": UUID(GENERATION),
     "cpu": "host",
 }
 
