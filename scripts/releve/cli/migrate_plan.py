@@ -12,9 +12,15 @@ from releve.errors import ExitCode, InputError
 from releve.migrate.plan import Terms, make_plan
 from releve.migrate.plan import frozen as files
 from releve.migrate.plan.show import text_of
+from releve.migrate.plan.weekend import weekend as lay_out
+from releve.migrate.plan.weekend_page import page, speaker, text
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Sequence
+    from pathlib import Path
+
+    from releve.town import Town
 
 waive_option = click.option(
     "--waive", multiple=True, metavar="ID=REASON", help="Take the risk of one check; says why."
@@ -30,6 +36,11 @@ waive_option = click.option(
 @click.option(
     "--probe", type=float, default=2, show_default=True, help="Seconds to measure; 0: do not."
 )
+@click.option(
+    "--weekend",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Also write who does what when, for the weekend that begins on this day.",
+)
 @click.option("--checks", "whole", is_flag=True, help="Show the checks that passed, too.")
 @click.argument("guests", nargs=-1)
 @click.pass_context
@@ -42,6 +53,7 @@ def plan(
     window: float | None,
     bandwidth: float,
     probe: float,
+    weekend: datetime.datetime | None,
     whole: bool,
 ) -> int:
     """Say how each guest would move and what stands in the way; nothing is changed.
@@ -50,9 +62,10 @@ def plan(
 
     Example: releve migrate plan compta --waive 'copy-fresh=copied by hand on 4 December'
     """
-    hours = None if window is None else window * 3600
-    terms = Terms(tuple(waive), hours, bandwidth)
-    content, found = make_plan(town_of(ctx), guests, terms, probe)
+    town = town_of(ctx)
+    hours = 24 if window is None and weekend else window
+    terms = Terms(tuple(waive), None if hours is None else hours * 3600, bandwidth)
+    content, found = make_plan(town, guests, terms, probe)
     last = files.newest()
     file = files.write(content)
     if as_json:
@@ -62,7 +75,22 @@ def plan(
             click.echo(line)
     _compare(last, content)
     say(f"{file}: sha256 {content[files.SEAL]}")
-    return ExitCode.DONE if content["possible"] else ExitCode.REFUSED
+    fits = weekend is None or _write_weekend(town, content, weekend.date(), file)
+    return ExitCode.DONE if content["possible"] and fits else ExitCode.REFUSED
+
+
+def _write_weekend(town: Town, content: dict[str, Any], day: datetime.date, plan: Path) -> bool:
+    """Write the weekend plan beside the plan; say whether it fits."""
+    language = speaker(town.town.language, town.town.timezone)
+    laid_out = lay_out(content, town, day, language.zone)
+    files_of = {".html": page, ".txt": text}
+    for suffix, render in files_of.items():
+        file = plan.with_suffix(suffix)
+        file.write_text(render(laid_out, content, town, language), encoding="utf-8")
+        say(str(file))
+    if not laid_out.fits:
+        say("the weekend is too short: begin earlier, or move fewer guests")
+    return laid_out.fits
 
 
 def _compare(last: Any, content: dict[str, Any]) -> None:  # noqa: ANN401  # Path or None
