@@ -33,11 +33,18 @@ FILES = (
 )
 AGENT_SECONDS = 3
 SAMPLE_SECONDS = 2
+# The format is the definition's: a guest may write another one's header into its raw disk.
 _DISKS = """\
+formats=$(virsh -r -q dumpxml --inactive {name} | awk -F"'" '
+  /<disk / {{ form = "raw" }}
+  /<driver / {{ for (i = 1; i < NF; i++) if ($i ~ / type=$/) form = $(i + 1) }}
+  /<target dev=/ {{ target = $2 }}
+  /<\\/disk>/ {{ print target, form }}')
 virsh -r -q domblklist --details {name} | while read -r type device target source; do
   [ "$device" = disk ] || continue
+  form=$(printf '%s\\n' "$formats" | sed -n "s/^$target //p")
   printf '%s\\n' "$target"
-  qemu-img info -U --backing-chain --output=json "$source" 2>&1 | tr -d '\\n'
+  qemu-img info -U -f "${{form:-raw}}" --backing-chain --output=json "$source" 2>&1 | tr -d '\\n'
   printf '\\n'
 done
 """

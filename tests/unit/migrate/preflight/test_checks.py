@@ -228,3 +228,54 @@ def test_the_names_are_those_of_the_lab() -> None:
     assert (LAB / "town.yml").exists()
     assert all(check.id == check.id.lower() and " " not in check.id for check in CHECKS)
     assert all(check.title and check.reads and check.remedy and check.code for check in CHECKS)
+
+
+def test_a_volume_belongs_to_the_guest_that_names_it_whatever_its_name_says() -> None:
+    volume = "vmdata:101/vm-101-disk-0.raw"
+    there = broken(f"{STORAGE}.volumes", {101: (volume,)})
+    facts = broken("node.volumes", {volume: "100"}, there)
+
+    result = said(facts, "no-foreign-volume")
+
+    assert result.stops
+    assert result.value == f"{volume} of guest 100"
+
+
+def test_what_an_earlier_run_of_ours_left_is_no_obstacle() -> None:
+    volume = "vmdata:101/vm-101-disk-0.raw"
+    ours = broken(
+        "api.guests", {101: Present("compta", "ab12")}, broken("runs", frozenset({"ab12"}))
+    )
+    facts = broken(f"{STORAGE}.volumes", {101: (volume,)}, broken("node.macs", {MAC: "101"}, ours))
+
+    for id_ in ("vmid-free", "no-foreign-volume", "mac-free", "name-free"):
+        assert said(facts, id_).verdict is Verdict.PASSED, id_
+
+
+def test_a_run_of_somebody_else_is_an_obstacle() -> None:
+    facts = broken("api.guests", {101: Present("compta", "ffff")})
+
+    assert said(facts, "vmid-free").stops
+
+
+def test_on_the_same_bus_kernel_names_are_told_and_stop_nothing() -> None:
+    facts = broken("source.inside.files", {"/etc/fstab": "/dev/vda1 / ext4\n"})
+
+    assert said(facts, "fstab-by-uuid").verdict is WARNING
+
+
+def test_a_windows_with_its_driver_may_change_its_bus() -> None:
+    with_driver = windows(boot_drivers=frozenset({"viostor"}))
+    facts = other_bus(good(), systems=(with_driver,))
+    without = other_bus(good(), systems=(windows(boot_drivers=frozenset()),))
+
+    assert said(facts, "boot-driver-ready").verdict is Verdict.PASSED
+    assert said(without, "boot-driver-ready").stops
+
+
+def test_a_windows_whose_disk_cannot_be_read_is_never_taken_for_whole() -> None:
+    dark = SystemDisk("vda", error="cannot be read: torn")
+    facts = broken("source.systems", (dark,), broken("source.inside", None))
+
+    for id_ in ("windows-shuts-down-whole", "recovery-key-known", "domain-controller-alone"):
+        assert said(facts, id_).verdict is UNKNOWN, id_

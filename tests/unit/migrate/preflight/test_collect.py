@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -196,3 +197,39 @@ def test_the_rate_of_dd_is_read_in_its_words() -> None:
         134217728.0
     )
     assert rate_of("dd: failed to open") is None
+
+
+@pytest.mark.parametrize(
+    ("driver", "form"),
+    [
+        ("<driver name='qemu' type='qcow2' cache='none'/>", "qcow2"),
+        ("<driver name='qemu' type='raw'/>", "raw"),
+        ("", "raw"),
+    ],
+)
+def test_a_disk_is_never_probed_for_its_format(
+    driver: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guest may write the header of another format, with a backing file, into its raw disk."""
+    disk = (
+        "<disk type='file' device='disk'>\n{}\n<source file='/a b.img'/>\n"
+        "<backingStore type='file'>\n<format type='vmdk'/>\n</backingStore>\n"
+        "<target dev='{}' bus='virtio'/>\n</disk>\n"
+    )
+    other = disk.format("<driver name='qemu' type='vpc'/>", "vdb")
+    (tmp_path / "xml").write_text(other + disk.format(driver, "vda"))
+    programs = {
+        "virsh": 'case "$*" in *dumpxml*) cat xml ;; *) echo "file disk vda /a b.img" ;; esac',
+        "qemu-img": 'printf "%s|" "$@"',
+    }
+    for name, body in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    said = subprocess.run(
+        ["sh", "-c", questions("compta", sample=False)["disks"]],
+        capture_output=True, text=True, timeout=20, check=True, cwd=tmp_path,
+    ).stdout  # fmt: skip
+
+    assert said == f"vda\ninfo|-U|-f|{form}|--backing-chain|--output=json|/a b.img|\n"
