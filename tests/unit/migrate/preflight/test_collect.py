@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.migrate.preflight.good import DOMAIN, FILE, MAC
@@ -16,6 +15,9 @@ from releve.migrate.preflight.collect_host import host_of
 from releve.migrate.preflight.inside import kernel_names, listening
 from releve.migrate.preflight.probe import rate_of
 from releve.migrate.preflight.sections import MUTE, Answer, read, script
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CHAIN = [
     {
