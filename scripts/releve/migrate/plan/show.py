@@ -40,7 +40,7 @@ def _guest(guest: GuestPlan, *, whole: bool) -> Iterator[str]:
     if guest.forecast:
         for disk in guest.forecast.disks:
             rung = disk.rung
-            yield f"  {disk.name}: {rung.name} ({rung.why}): {rung.downtime}"
+            yield f"  {disk.name}: {rung.name}: {rung.why}; the stop follows from: {rung.downtime}"
         yield from _forecast(guest)
     passed = 0
     for result in guest.results:

@@ -216,14 +216,15 @@ def name_free(facts: Facts) -> Said:
 )
 def mac_free(facts: Facts) -> Said:
     """No other guest there has one of the guest's hardware addresses."""
-    if facts.node.error:
-        return unknown(f"{facts.node.host} was not read")
+    macs = facts.node.macs
+    if macs is None:
+        return unknown(f"the guests' files of {facts.node.host} were not read")
     there = facts.api.guests.get(facts.guest.vmid)
     mine = {str(facts.guest.vmid)} if there and there.run in facts.runs else set()
     taken = [
-        f"{nic.mac} is of guest {facts.node.macs[nic.mac]}"
+        f"{nic.mac} is of guest {macs[nic.mac]}"
         for nic in facts.guest.nics
-        if facts.node.macs.get(nic.mac, "") not in {"", *mine}
+        if macs.get(nic.mac, "") not in {"", *mine}
     ]
     return failed("; ".join(taken)) if taken else passed(f"{len(facts.guest.nics)} cards")
 

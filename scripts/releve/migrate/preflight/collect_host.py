@@ -37,7 +37,8 @@ _BOTH = {
     " | tr '\\n' ' ')\"; done",
 }
 _OLD = {
-    "dmesg": "dmesg | grep -iE 'i/o error|medium error|uncorrect|failed command' || [ $? = 1 ]",
+    "dmesg": "said=$(dmesg) || exit 1; printf '%s\\n' \"$said\" |"
+    " grep -iE 'i/o error|medium error|uncorrect|failed command' || [ $? = 1 ]",
     "raid": "cat /proc/mdstat 2>/dev/null | grep -B 1 '\\[[U_]*_[U_]*\\]' || [ $? = 1 ]",
     "filesystems": 'set -- /sys/fs/ext4/*/errors_count; [ -e "$1" ] || exit 1;'
     ' for file do echo "$file $(cat "$file")"; done',
@@ -48,7 +49,7 @@ _NODE = {
     "busy": "ps -eo args | grep -E '^(task )?(UPID:.*:)?(vzdump|pvesr|zpool scrub)' ||"
     " [ $? = 1 ]; ! grep -oE '(resync|recovery|check|reshape) *=' /proc/mdstat 2>/dev/null;"
     " zpool status 2>/dev/null | grep -E 'scrub in progress|resilver in progress' || [ $? = 1 ]",
-    "guests": "grep -rHE --include='*.conf'"
+    "guests": "[ -d /etc/pve ] || exit 1; grep -rHE --include='*.conf'"
     " '^(net|scsi|virtio|sata|ide|efidisk|tpmstate|unused|rootfs|mp)[0-9]*:'"
     " /etc/pve/nodes/*/qemu-server /etc/pve/nodes/*/lxc /etc/pve/qemu-server 2>/dev/null ||"
     " [ $? -le 2 ]",
@@ -71,6 +72,8 @@ def collect_host(
             f"echo {shlex.quote(name)}: $(upsc {shlex.quote(name)} ups.status 2>/dev/null)"
             for name in ups
         )
+    # What a question has to say of its failure is its exit code; stderr is no answer.
+    questions = {name: f"exec 2>/dev/null\n{text}" for name, text in questions.items()}
     asked = time.time()
     try:
         answers = ask(ssh, questions)
@@ -103,7 +106,7 @@ def host_of(host: str, answers: Mapping[str, Answer], asked: float, told: float)
             for name, _, status in (line.partition(": ") for line in _lines(good, "ups") or ())
             if status
         },
-        macs=dict(_macs(_lines(good, "guests") or ())),
+        macs=dict(_macs(_lines(good, "guests") or ())) if "guests" in good else None,
         volumes=dict(_volumes(_lines(good, "guests") or ())),
         neighbours=dict(_neighbours(_lines(good, "neighbours") or ())),
         thin_pools=dict(_pools(_lines(good, "pools") or ())),

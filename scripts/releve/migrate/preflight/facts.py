@@ -142,7 +142,7 @@ class HostFacts:
     busy: tuple[str, ...] | None = None
     libnbd: str | None = None
     ups: Mapping[str, str] = field(default_factory=dict)
-    macs: Mapping[str, str] = field(default_factory=dict)  # MAC -> guest file that has it
+    macs: Mapping[str, str] | None = None  # MAC -> guest file that has it
     volumes: Mapping[str, str] = field(default_factory=dict)  # volume -> guest file naming it
     neighbours: Mapping[str, str] = field(default_factory=dict)  # address -> MAC that answers
     thin_pools: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # % data, meta

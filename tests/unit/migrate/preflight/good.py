@@ -125,6 +125,7 @@ def good() -> Facts:
             busy=(),
             libnbd="1.22",
             ups={"ups1": "OL"},
+            macs={},
             neighbours={"198.51.100.21": MAC},
         ),
         api=ApiFacts("", "9.0.3", {}, {"vmdata": storage}),
