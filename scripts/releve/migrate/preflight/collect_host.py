@@ -38,7 +38,7 @@ _BOTH = {
 }
 _OLD = {
     "dmesg": "said=$(dmesg) || exit 1; printf '%s\\n' \"$said\" |"
-    " grep -iE 'i/o error|medium error|uncorrect|failed command' || [ $? = 1 ]",
+    " grep -iE 'i/o error|medium error|uncorrectable|failed command' || [ $? = 1 ]",
     "raid": "cat /proc/mdstat 2>/dev/null | grep -B 1 '\\[[U_]*_[U_]*\\]' || [ $? = 1 ]",
     "filesystems": 'set -- /sys/fs/ext4/*/errors_count; [ -e "$1" ] || exit 1;'
     ' for file do echo "$file $(cat "$file")"; done',
