@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 ASSUMED_RATE = 100.0 * MIB
 ASSUMED_WRITTEN = 1 * MIB
 MOST_ROUNDS = 5
-VERIFY_RATE = 500.0 * MIB  # target and source are read again at once, at the disks' speed
 STEP_SECONDS = 5.0  # fence, disks attached, start of the guest on its node
 
 
@@ -134,7 +133,6 @@ def _parts(facts: Facts, disks: list[DiskForecast]) -> dict[str, float]:
     return {
         "power-off": float(facts.guest.stop_seconds),
         "last delta": sum(disk.seconds for disk in disks),
-        "verification": sum(disk.data for disk in disks) / VERIFY_RATE,
         "fence and start": STEP_SECONDS,
         "until it answers": float(facts.guest.health.seconds),
     }
