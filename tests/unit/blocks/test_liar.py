@@ -1,14 +1,11 @@
-"""A server that answers half a read, or nothing about its extents, gets no byte accepted."""
+"""A server that answers short, lies or dies gets no byte of it taken for good (traps T1, T3-T5)."""
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import struct
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.blocks.liar import SIZE, Liar
 
 from releve.blocks.manifest import Manifest
 
@@ -17,91 +14,62 @@ if TYPE_CHECKING:
 
     from tests.unit.blocks.conftest import Worker
 
-SIZE = 8 << 20
-OPT_GO, OPT_STRUCTURED, OPT_SET_CONTEXT = 7, 8, 10
-CMD_READ, CMD_DISCONNECT, CMD_STATUS = 0, 2, 7
+CHUNK = 2 << 20
 
 
-class Liar:
-    """A server that offers a disk and then sends half of each read, as if it were whole."""
+@pytest.mark.parametrize(
+    "lie",
+    [
+        "half",
+        "one half twice",
+        "too much",
+        "elsewhere",
+        "another cookie",
+        "error after half",
+        "dies in the middle",
+        "stalls in the middle",
+        "rubbish",
+        "grows",
+        "status fails",
+        "status says nothing",
+        "status of no length",
+    ],
+)
+def test_nothing_of_a_lie_is_taken_for_good(tmp_path: Path, worker: Worker, lie: str) -> None:
+    liar = Liar(tmp_path / "l", lie)
 
-    def __init__(self, path: Path) -> None:
-        """Listen on a unix socket."""
-        self.uri = f"nbd+unix:///vda?socket={path}"
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
-        self._listener.listen(9)
-        threading.Thread(target=self._accept, daemon=True).start()
+    refused = worker.run("seed", f"--source={liar.uri}", f"--target={worker.target}", "--stall=1")
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client = self._listener.accept()[0]
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError, EOFError), client.makefile("rb") as stream:
-            self._negotiate(client, stream)
-            self._transmit(client, stream)
-
-    def _negotiate(self, client: socket.socket, stream: object) -> None:
-        client.sendall(b"NBDMAGIC" + struct.pack(">QH", 0x49484156454F5054, 3))
-        take(stream, 4)
-        while True:
-            _magic, option, length = struct.unpack(">QII", take(stream, 16))
-            take(stream, length)
-
-            def reply(kind: int, data: bytes = b"", option: int = option) -> None:
-                head = struct.pack(">QIII", 0x3E889045565A9, option, kind, len(data))
-                client.sendall(head + data)
-
-            if option == OPT_STRUCTURED:
-                reply(1)
-            elif option == OPT_SET_CONTEXT:
-                reply(4, struct.pack(">I", 1) + b"base:allocation")
-                reply(1)
-            elif option == OPT_GO:
-                reply(3, struct.pack(">HQH", 0, SIZE, 0x103))
-                reply(1)
-                return
-            else:
-                reply(0x80000001)
-
-    def _transmit(self, client: socket.socket, stream: object) -> None:
-        while True:
-            request = struct.unpack(">IHHQQI", take(stream, 28))
-            _magic, _flags, command, cookie, offset, length = request
-            if command == CMD_DISCONNECT:
-                return
-            if command == CMD_STATUS:
-                body = struct.pack(">III", 1, length, 0)
-                client.sendall(struct.pack(">IHHQI", 0x668E33EF, 1, 5, cookie, 12) + body)
-                continue
-            half = length // 2
-            head = struct.pack(">IHHQIQ", 0x668E33EF, 0, 1, cookie, 8 + half, offset)
-            client.sendall(head + b"N" * half)
-            client.sendall(struct.pack(">IHHQI", 0x668E33EF, 1, 0, cookie, 0))
-
-
-def take(stream: object, count: int) -> bytes:
-    """Read exactly `count` bytes."""
-    data: bytes = stream.read(count)  # type: ignore[attr-defined]
-    if len(data) < count:
-        raise EOFError
-    return data
-
-
-@pytest.fixture
-def liar(tmp_path: Path) -> Liar:
-    """Return a running liar."""
-    return Liar(tmp_path / "l")
-
-
-def test_half_an_answer_is_never_taken_for_the_whole(liar: Liar, worker: Worker) -> None:
-    refused = worker.run("seed", f"--source={liar.uri}", f"--target={worker.target}")
-
-    assert refused["kind"] == "source"
-    assert "read of" in refused["error"]
+    assert refused["event"] == "failed"
+    assert refused["kind"] in {"source", "stall"}
     manifest = Manifest.open(worker.state / "manifest")
     assert [one.length for one in manifest.unknown()] == [SIZE], "a block counts as good"
     assert b"N" not in worker.target.read_bytes()
+
+
+def test_what_came_before_the_lie_is_kept_and_nothing_more(tmp_path: Path, worker: Worker) -> None:
+    liar = Liar(tmp_path / "l", "half", honest=2)
+
+    refused = worker.run(
+        "seed", f"--source={liar.uri}", f"--target={worker.target}", "--connections=1"
+    )
+
+    assert refused["kind"] == "source"
+    manifest = Manifest.open(worker.state / "manifest")
+    assert [tuple(one) for one in manifest.unknown()] == [(2 * CHUNK, SIZE - 2 * CHUNK)]
+    data = worker.target.read_bytes()
+    assert data[: 2 * CHUNK] == b"G" * (2 * CHUNK)
+    assert not any(data[2 * CHUNK :])
+
+
+def test_a_hole_in_an_answer_is_zeros_whatever_the_buffer_held(
+    tmp_path: Path, worker: Worker
+) -> None:
+    liar = Liar(tmp_path / "l", "holes", honest=2)
+
+    done = worker.run(
+        "seed", f"--source={liar.uri}", f"--target={worker.target}", "--connections=1"
+    )
+
+    assert done["event"] == "done"
+    assert worker.target.read_bytes() == b"G" * (2 * CHUNK) + bytes(SIZE - 2 * CHUNK)
