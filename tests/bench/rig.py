@@ -1,0 +1,180 @@
+"""What the benchmark starts: servers, engines, and the clock around them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.unit.blocks.conftest import PYTHON, Export, Machine, until
+
+from releve.blocks.bundle import build
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Seconds on the wall, most memory in bytes, and what the worker said at its end."""
+
+    seconds: float
+    rss: int
+    counts: dict[str, Any] = field(default_factory=dict)
+
+
+def make_disk(path: Path, size: int, data: int, pieces: int = 16) -> Path:
+    """Make a raw disk with `data` random bytes in so many pieces; drop it from the cache."""
+    piece = data // pieces
+    with path.open("wb") as stream:
+        stream.truncate(size)
+        for number in range(pieces):
+            stream.seek(size // pieces * number // 65536 * 65536)
+            left = piece
+            while left:
+                part = min(left, 8 * MIB)
+                stream.write(random.randbytes(part))  # noqa: S311  # not for secrets
+                left -= part
+        stream.flush()
+        os.fsync(stream.fileno())
+        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return path
+
+
+class Rig:
+    """Runs engines from a source to one target in `folder`, each on a target made anew."""
+
+    def __init__(self, folder: Path) -> None:
+        """Pack the worker."""
+        self.folder = folder
+        self.target, self.state = folder / "target.raw", folder / "state"
+        self._pyz = folder / "blocks.pyz"
+        self._pyz.write_bytes(build())
+
+    def _timed(self, argv: list[str], **environment: str) -> Run:
+        output = self.folder / "output"
+        start = time.monotonic()
+        with output.open("wb") as stream:
+            process = subprocess.Popen(
+                argv, stdout=stream, env={**os.environ, **environment}, stdin=subprocess.DEVNULL
+            )
+            _pid, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.monotonic() - start
+        text = output.read_text(errors="replace")
+        if process.returncode != (-signal.SIGKILL if environment else 0):
+            message = f"{argv[0]} ended with {process.returncode}: {text[-500:]}"
+            raise RuntimeError(message)
+        last = text.splitlines()[-1] if text.startswith("{") else "{}"
+        return Run(seconds, usage.ru_maxrss * 1024, json.loads(last))
+
+    def _worker(self, verb: str, *options: str, crash: str = "") -> Run:
+        argv = [PYTHON, str(self._pyz), verb, f"--state={self.state}", "--run=bench", *options]
+        return self._timed(argv, **({"RELEVE_CRASH": crash} if crash else {}))
+
+    def _fresh(self, size: int = 0) -> None:
+        self.target.unlink(missing_ok=True)
+        with self.target.open("wb") as stream:
+            stream.truncate(size)
+
+    def seed(self, uri: str, *, fresh: bool = True, crash: str = "", checkpoint: int = 128) -> Run:
+        """Copy all by the mover: with hashes, manifest and fsync."""
+        if fresh:
+            shutil.rmtree(self.state, ignore_errors=True)
+            self._fresh()
+        ends = (f"--source={uri}", f"--target={self.target}", f"--checkpoint={checkpoint}")
+        return self._worker("seed", *ends, crash=crash)
+
+    def round(self, uri: str, bitmap: str) -> Run:
+        """Copy what a bitmap calls dirty."""
+        return self._worker(
+            "round", f"--source={uri}", f"--target={self.target}", f"--bitmap={bitmap}"
+        )
+
+    def delta(self, uri: str) -> Run:
+        """Compare by hashes and copy what differs."""
+        return self._worker("delta", f"--source={uri}", f"--target={self.target}")
+
+    def verify(self) -> Run:
+        """Read the target back against the manifest."""
+        return self._worker("verify", f"--target={self.target}")
+
+    def compare(self, disk: Path) -> float:
+        """Read source and target by `qemu-img compare`, past the page cache as well."""
+        argv = ["qemu-img", "compare", "-T", "none", "-f", "raw", "-F", "raw"]
+        return self._timed([*argv, str(disk), str(self.target)]).seconds
+
+    def nbdcopy(self, uri: str, size: int) -> float:
+        """Copy by nbdcopy to a server that writes past the page cache, and flush."""
+        self._fresh(size)
+        with self._served(self.target, "--shared=8", name="t") as target:
+            return self._timed(["nbdcopy", "--flush", uri, target]).seconds
+
+    def convert(self, uri: str) -> float:
+        """Copy by `qemu-img convert`, past the page cache."""
+        self._fresh()
+        argv = ["qemu-img", "convert", "-f", "raw", "-O", "raw", "-t", "none", "-T", "none"]
+        return self._timed([*argv, "-W", "-m", "8", uri, str(self.target)]).seconds
+
+    def rsync(self, disk: Path) -> float:
+        """Copy the file itself by rsync, holes kept, and fsync: no network at all."""
+        self._fresh()
+        argv = ["rsync", "--sparse", "--whole-file", "--fsync", str(disk), str(self.target)]
+        return self._timed(argv).seconds
+
+    @contextlib.contextmanager
+    def serve(self, disk: Path) -> Iterator[str]:
+        """Serve a disk read-only by qemu-nbd, past the page cache."""
+        export = Export(self.folder, disk)
+        try:
+            yield export.uri
+        finally:
+            export.stop()
+
+    @contextlib.contextmanager
+    def _served(self, disk: Path, *options: str, name: str) -> Iterator[str]:
+        socket = self.folder / name
+        socket.unlink(missing_ok=True)
+        argv = ["qemu-nbd", "--persistent", "--format=raw", "--cache=none", "--discard=unmap"]
+        process = subprocess.Popen([*argv, f"--socket={socket}", *options, str(disk)])
+        try:
+            until(socket.exists, "qemu-nbd")
+            yield f"nbd+unix:///?socket={socket}"
+        finally:
+            process.kill()
+            process.wait()
+
+    @contextlib.contextmanager
+    def serve_late(self, disk: Path, delay: int) -> Iterator[str]:
+        """Serve a disk by nbdkit, each read `delay` milliseconds late."""
+        socket = self.folder / "l"
+        socket.unlink(missing_ok=True)
+        argv = ["nbdkit", "--foreground", "--readonly", f"--unix={socket}", "--filter=delay"]
+        process = subprocess.Popen([*argv, "file", str(disk), f"delay-read={delay}ms"])
+        try:
+            until(socket.exists, "nbdkit")
+            yield f"nbd+unix:///?socket={socket}"
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+    @contextlib.contextmanager
+    def machine(self, disk: Path) -> Iterator[Machine]:
+        """Run a QEMU without a guest whose bitmap `b1` records."""
+        machine = Machine(self.folder, disk)
+        try:
+            machine.bitmap("b1")
+            machine.export()
+            yield machine
+        finally:
+            machine.stop()
