@@ -40,14 +40,22 @@ class Containers:
     power_off: Callable[[str], None]
     start: Callable[[str], None]
     known: dict[str, tuple[int, str]] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
     proc: Path = Path("/proc")
 
     def state(self, host: str) -> State:
-        """Look at the first process of the host and, when it is systemd-shutdown, at its hook."""
+        """Look at the first process of the host and, when it is systemd-shutdown, at its hook.
+
+        Who waited once does not run again: between the hook's end and its own, systemd-shutdown
+        lives for a moment without a hook that sleeps.
+        """
         pid = self._first_process(host)
         if pid is None:
+            self.waiting.pop(host, None)
             return State.HALTED
-        if self._words(pid, "comm").startswith("systemd-shutdow") and self._in_hook_sleep(pid):
+        last = self._words(pid, "comm").startswith("systemd-shutdow")
+        if last and (self.waiting.get(host) == pid or self._in_hook_sleep(pid)):
+            self.waiting[host] = pid
             return State.WAITING
         return State.RUNNING
 
