@@ -180,7 +180,12 @@ def parser() -> argparse.ArgumentParser:
         if verb != "audit":
             one.add_argument("--target", required=True, help="raw file or block device")
         if verb != "verify":
-            one.add_argument("--bandwidth", default="0", help="MiB/s, or `mo-fr 08:00-18:00 20`")
+            one.add_argument(
+                "--bandwidth",
+                "--schedule",
+                default="0",
+                help="MiB/s, or by the hours of the week: `mo-fr 08:00-18:00 20; sa pause`",
+            )
             one.add_argument("--connections", type=int, default=4)
             one.add_argument("--checkpoint", type=int, default=128, help="MiB between two")
     verbs.choices["seed"].add_argument("--block", type=int, default=BLOCK, help="bytes")

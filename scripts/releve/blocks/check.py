@@ -115,7 +115,11 @@ def check_source(
         if source.size != manifest.size:
             message = f"{address}: {source.size} bytes, the manifest is of {manifest.size}"
             raise SourceError(message)
-        disk.fill(whole_blocks(source.extents(), manifest.size, manifest.block))
+
+        def looks() -> None:
+            tell("progress", read=0, todo=0, rate=0, eta=None, downtime=None)
+
+        disk.fill(whole_blocks(source.extents(looks), manifest.size, manifest.block))
         meter = Meter(disk.data)
 
         def beat() -> None:

@@ -95,14 +95,18 @@ class Mover:
 
     def blocks(self, source: Source) -> Iterator[Extent]:
         """Yield the source's extents, cut at the manifest's blocks."""
-        return whole_blocks(source.extents(), self.manifest.size, self.manifest.block)
+        return whole_blocks(source.extents(self._looks), self.manifest.size, self.manifest.block)
+
+    def _looks(self) -> None:
+        """Say that the disk is being described, nothing moves yet: silence means a dead worker."""
+        self.tell("progress", read=0, wrote=0, todo=0, rate=0, eta=None, downtime=None)
 
     def copy_unknown(self, source: Source, verb: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON values
         """Copy what the manifest does not know; `fields` go to the journal and the counts."""
         folder = self.manifest.path.parent
         with Spool(folder) as disk, Spool(folder) as todo:
             disk.fill(self.blocks(source))
-            todo.fill(common(disk, self.manifest.unknown()))
+            todo.fill(common(disk, self.manifest.unknown()), self._looks)
             self._start(verb, todo, data=disk.data, **fields)
             self._copy(source, todo)
             return self._end(verb, todo, kept=disk.data - todo.data, **fields)

@@ -39,7 +39,7 @@ from releve.blocks.extents import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 Handle = Any  # a nbd.NBD: libnbd has no types
 MIB = 1 << 20
@@ -53,6 +53,10 @@ STALL_SECONDS = 60.0
 uri = nbd_uri
 SECTOR_WORDS = 64  # of 8 bytes: each sector of a buffer carries a mark until it is read into
 POLL_SECONDS = 1.0  # Python sees a signal only between two polls
+
+
+def nothing() -> None:
+    """Do nothing: for who need not hear that work goes on."""
 
 
 class Change(NamedTuple):
@@ -143,24 +147,30 @@ def _finish(handle: Handle, cookie: int, stall: float, doing: str) -> None:
 
 
 def extents(
-    handle: Handle, contexts: Iterable[str], stall: float = STALL_SECONDS
+    handle: Handle,
+    contexts: Iterable[str],
+    stall: float = STALL_SECONDS,
+    beat: Callable[[], None] = nothing,
 ) -> Iterator[Extent]:
     """Yield the whole disk's extents, in order, without gap, neighbours merged.
 
     What the contexts say is laid one over the other; an allocation that the server does not
-    offer is left out, and all counts as data.
+    offer is left out, and all counts as data. `beat` is called after each answer.
     """
     offered = [one for one in contexts if one != ALLOCATION or handle.can_meta_context(one)]
     if not offered:
         return iter([Extent(0, handle.get_size())] if handle.get_size() else [])
-    return joined(_raw_extents(handle, offered, stall))
+    return joined(_raw_extents(handle, offered, stall, beat))
 
 
-def _raw_extents(handle: Handle, contexts: list[str], stall: float) -> Iterator[Extent]:
+def _raw_extents(
+    handle: Handle, contexts: list[str], stall: float, beat: Callable[[], None]
+) -> Iterator[Extent]:
     size = handle.get_size()
     position, span = 0, STATUS_SPAN
     while position < size:
         answers = _block_status(handle, min(span, size - position), position, stall)
+        beat()
         if missing := [context for context in contexts if not answers.get(context)]:
             message = f"block status at {position}: the server says nothing about {missing[0]}"
             raise SourceError(message)

@@ -59,9 +59,12 @@ class Source:
         self._contexts = contexts + optional
         self.size: int = self._first.get_size()
 
-    def extents(self) -> Iterator[Extent]:
-        """Yield the whole disk as the contexts describe it; come to its end before any `read`."""
-        return nbd.extents(self._first, self._contexts, self._options.stall)
+    def extents(self, beat: Callable[[], None] = nbd.nothing) -> Iterator[Extent]:
+        """Yield the whole disk as the contexts describe it; come to its end before any `read`.
+
+        `beat` is called now and then: a large disk in small pieces takes minutes to describe.
+        """
+        return nbd.extents(self._first, self._contexts, self._options.stall, beat)
 
     def read(
         self,

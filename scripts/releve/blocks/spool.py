@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from releve.blocks.extents import Extent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -26,8 +26,8 @@ class Spool:
         self._batch = array("Q")
         self.count = self.data = self.zeros = 0
 
-    def fill(self, extents: Iterable[Extent]) -> Self:
-        """Append extents; return the spool."""
+    def fill(self, extents: Iterable[Extent], beat: Callable[[], None] | None = None) -> Self:
+        """Append extents; return the spool. `beat` is called after each batch."""
         for one in extents:
             self._batch.extend((one.offset, one.length << 1 | one.zero))
             self.count += 1
@@ -37,6 +37,8 @@ class Spool:
                 self.data += one.length
             if len(self._batch) >= WORDS * BATCH:
                 self._flush()
+                if beat:
+                    beat()
         self._flush()
         return self
 

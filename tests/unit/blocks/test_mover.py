@@ -5,6 +5,7 @@ Real QEMU, real libnbd, the packed worker: no guest, the disk is written through
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -233,6 +234,19 @@ def test_a_server_that_dies_or_stalls_ends_the_worker(
     assert process.returncode == 1
     assert f'"kind": "{kind}"' in said
     assert 0 < known_blocks(worker) < 385, "what was read before is kept, nothing more"
+
+
+def test_the_worker_speaks_while_it_only_looks_at_the_disk(
+    machine: Machine, worker: Worker
+) -> None:
+    """A caller takes silence for death; a large disk in small pieces is looked at for minutes."""
+    ends = (f"--source={machine.uri}", f"--target={worker.target}")
+    argv = worker.argv("seed", *ends, "--schedule=mo-su 00:00-24:00 50; unlimited")
+
+    said = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    first = json.loads(said.splitlines()[0])
+    assert (first["event"], first["read"], first["todo"]) == ("progress", 0, 0)
 
 
 def test_a_second_worker_on_the_same_volume_is_refused(machine: Machine, worker: Worker) -> None:
