@@ -87,7 +87,10 @@ class Firmware:
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """One guest as its old host has it now."""
+    """One guest as its old host has it now.
+
+    `rung` is how its source reads it; `whole` is False when only a part of it was told.
+    """
 
     state: str
     uuid: str = ""
@@ -109,6 +112,8 @@ class SourceFacts:
     inside: Inside | None = None
     domain: Domain | None = None
     systems: tuple[SystemDisk, ...] = ()  # what lies on its disks, read from outside
+    rung: str = "bitmaps"
+    whole: bool = True
 
     @property
     def running(self) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from releve.migrate.preflight.collect_guest import collect_guest
 from releve.migrate.preflight.collect_host import collect_api, collect_host, pinned
+from releve.migrate.preflight.collect_other import collect_other
 from releve.migrate.preflight.facts import (
     ApiFacts,
     Copies,
@@ -77,9 +78,8 @@ class Gatherer:
             kind = self.town.hosts[guest.source].hypervisor
             if host.error:
                 self._guests[name] = (None, host.error)
-            elif kind not in {None, "libvirt"}:
-                why = f"{host.host}: a plan reads libvirt hosts, this one is {kind}"
-                self._guests[name] = (None, why)
+            elif kind != "libvirt":
+                self._guests[name] = collect_other(self.town, name)
             else:
                 ssh = Ssh.to(self.town, guest.source)
                 there = guest.source_name or name

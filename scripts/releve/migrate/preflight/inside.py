@@ -42,7 +42,7 @@ def bus_changes(facts: Facts) -> list[str]:
     return [
         f"{disk.name}: {there[disk.name]} -> {disk.bus}"
         for disk in facts.guest.disks
-        if there.get(disk.name, disk.bus) != disk.bus
+        if (there.get(disk.name) or disk.bus) != disk.bus
     ]
 
 

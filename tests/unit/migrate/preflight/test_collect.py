@@ -5,16 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.migrate.preflight.good import DOMAIN, FILE, MAC
+from tests.unit.migrate.preflight.good import DOMAIN, FILE, MAC, good
 
+from releve.migrate.preflight.check import Verdict, judge
 from releve.migrate.preflight.collect_guest import guest_of, layers_of, questions, write_rates
 from releve.migrate.preflight.collect_host import host_of
+from releve.migrate.preflight.collect_other import collect_other, facts_of
 from releve.migrate.preflight.inside import kernel_names, listening
 from releve.migrate.preflight.probe import rate_of
 from releve.migrate.preflight.sections import MUTE, Answer, read, script
+from releve.migrate.preflight.table import CHECKS
+from releve.migrate.sources.base import SourceDisk, SourceGuest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -235,3 +240,42 @@ def test_a_disk_is_never_probed_for_its_format(
     ).stdout  # fmt: skip
 
     assert said == f"vda\ninfo|-U|-f|{form}|--backing-chain|--output=json|/a b.img|\n"
+
+
+def other(**changed: Any) -> SourceGuest:
+    told: dict[str, Any] = {
+        "name": "compta", "uuid": "6f3b", "id": None, "state": "stopped", "autostart": True,
+        "managed_save": False, "snapshots": (), "definition": "", "macs": (MAC,), "nvram": None,
+        "disks": (SourceDisk("vda", "", "raw", FILE),), "devices": (), "owner": None,
+    }  # fmt: skip
+    return SourceGuest(**(told | changed))
+
+
+def test_a_source_that_tells_little_is_not_taken_for_one_with_nothing_in_its_way() -> None:
+    facts = replace(good(), source=facts_of(other(), "hash-delta"))
+    results = {result.id: result.verdict for result in judge(CHECKS, facts, {})}
+
+    assert results["guest-works"] is Verdict.WARNING
+    assert results["disks-as-listed"] is Verdict.PASSED
+    assert results["macs-as-listed"] is Verdict.PASSED
+    for unread in ("disk-sizes-as-listed", "backing-chain-whole", "firmware-variables-fit",
+                   "machine-kept", "recovery-key-known", "windows-shuts-down-whole"):  # fmt: skip
+        assert results[unread] is Verdict.UNKNOWN, unread
+    assert [result.id for result in judge(CHECKS, facts, {}) if result.stops] == []
+
+
+def test_a_guest_at_rest_is_refused_where_its_source_needs_it_at_work() -> None:
+    facts = replace(good(), source=facts_of(other(), "bitmaps"))
+
+    assert [result.id for result in judge(CHECKS, facts, {}) if result.stops] == ["guest-works"]
+
+
+def test_a_kind_of_host_that_nobody_reads_is_said_by_its_name() -> None:
+    whole = good().town
+    old = whole.hosts["old"].model_copy(update={"hypervisor": "hyperv"})
+    town = whole.model_copy(update={"hosts": {**whole.hosts, "old": old}})
+
+    found, error = collect_other(town, "compta")
+
+    assert found is None
+    assert "hyperv" in error
