@@ -299,13 +299,17 @@ def test_a_recorded_session_is_had_again(session: dict[str, Caller], tmp_path: P
     # A user with a password of his own: the double knows root's alone. Its storage is defined.
     replay = Replay(session, elsewhere(tmp_path), unmade={"lab@pve"}, unsent={"priority"})
 
-    wrong = [
-        line
-        for flow in SESSION
-        for exchange in exchanges(shared("exchanges.jsonl"), flow)
-        if not (exchange["method"] == "GET" and OF_THAT_MACHINE.search(exchange["path"]))
-        for line in replay.step(exchange)
-    ]
+    wrong = []
+    for flow in SESSION:
+        if flow == "qemu":
+            # Its guest goes through what the double has not: an ISO, a resize, another storage.
+            replay.unmade.add("100")
+        wrong += [
+            line
+            for exchange in exchanges(shared("exchanges.jsonl"), flow)
+            if not (exchange["method"] == "GET" and OF_THAT_MACHINE.search(exchange["path"]))
+            for line in replay.step(exchange)
+        ]
 
     assert replay.replayed > 100, replay.left_out
     assert not wrong, "\n".join(wrong)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from releve.errors import CheckError
-from releve.pve.guests import Guests, Volume
+from releve.pve.guests import Guests, Volume, by_root, by_token
+from releve.ssh import Ssh
 
 if TYPE_CHECKING:
     from releve.town import Town
@@ -54,7 +55,9 @@ class PveNode:
         }
         if guest.pool:
             settings["pool"] = guest.pool
-        self.guests.create(vmid, settings)
+        self.guests.create(vmid, by_token(settings))
+        if line := by_root(vmid, settings):
+            Ssh.to(self.town, guest.target).run(line)
         for disk, size in sizes.items():
             self._volumes[disk] = self.guests.allocate(guest.storage, vmid, size)
         return {disk: str(volume.path) for disk, volume in self._volumes.items()}

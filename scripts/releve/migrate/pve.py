@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from releve.migrate.errors import ForeignError
 from releve.migrate.identify import identified
-from releve.pve.guests import Guests, Volume, options_of, settings_of, slots_of
+from releve.pve.guests import (
+    Guests,
+    Volume,
+    by_root,
+    by_token,
+    options_of,
+    settings_of,
+    slots_of,
+)
 
 if TYPE_CHECKING:
     from releve.town import Town
@@ -44,8 +52,7 @@ class PveTarget:
             owner = None
         if owner is None:
             self._refuse_volumes()
-            settings = settings_of(self.town, self.name)
-            settings.pop("vmgenid", None)  # see by_root
+            settings = by_token(settings_of(self.town, self.name))
             self.guests.create(self._vmid, {**settings, "description": f"{MARK}{run}"})
         elif owner != run:
             message = (
@@ -65,8 +72,7 @@ class PveTarget:
 
     def by_root(self) -> str:
         """Return the shell line for what PVE lets root alone set, "" for nothing."""
-        generation = self.town.guests[self.name].vmgenid
-        return f"qm set {self._vmid} --vmgenid {generation}" if generation else ""
+        return by_root(self._vmid, settings_of(self.town, self.name))
 
     def firmware_path(self) -> str | None:
         """Return the path of the volume that PVE made for the EFI variables."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from releve.pve.tokens import MIGRATE
 from releve.town.order import start_order
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from releve.town import Town
     from releve.town.model import Guest
 
@@ -189,6 +192,22 @@ def settings_of(town: Town, name: str) -> dict[str, object]:
         tag = f",tag={nic.vlan}" if nic.vlan else ""
         settings[f"net{number}"] = f"{nic.model}={nic.mac},bridge={bridge}{tag},link_down=1"
     return settings
+
+
+BY_ROOT = ("startup", "vmgenid")
+"""What no token of ours may set: PVE asks for Sys.Modify on / and for root itself
+(check_vm_modify_config_perm in qemu-server's PVE/API2/Qemu.pm)."""
+
+
+def by_root(vmid: int, settings: Mapping[str, object]) -> str:
+    """Return the shell line for root on the node that sets what a token may not, "" for nothing."""
+    words = [f"--{key} {shlex.quote(str(settings[key]))}" for key in BY_ROOT if key in settings]
+    return f"qm set {vmid} {' '.join(words)}" if words else ""
+
+
+def by_token(settings: Mapping[str, object]) -> dict[str, object]:
+    """Return the rest."""
+    return {key: value for key, value in settings.items() if key not in BY_ROOT}
 
 
 def slots_of(guest: Guest) -> list[str]:

@@ -213,9 +213,9 @@ def test_what_no_token_may_set_is_left_to_root() -> None:
 
     one.prepare("r1", SIZES, set())
 
-    assert "vmgenid" not in node.configs[101]
-    assert one.by_root() == f"qm set 101 --vmgenid {genid}"
-    assert target(node).by_root() == ""
+    assert not {"vmgenid", "startup"} & set(node.configs[101])
+    assert one.by_root() == f"qm set 101 --startup order=1,down=15 --vmgenid {genid}"
+    assert target(node).by_root() == "qm set 101 --startup order=1,down=15"
 
 
 def test_another_definition_says_nothing() -> None:

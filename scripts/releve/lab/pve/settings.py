@@ -92,6 +92,8 @@ def check_rights(rights: Rights, vmid: int, pool: str, keys: Iterable[str]) -> N
         slot = re.sub(r"\d+$", "", key)
         if key in {"args", "lock", "vmgenid"}:
             raise fault(f"only root can set '{key}' config")
+        if key == "startup":  # it changes what the host does when it stops
+            rights.need("/", "Sys.Modify")
         if slot in {"virtio", "scsi", "sata", "ide", "unused"}:
             rights.need_on_guest(vmid, pool, "VM.Config.Disk")
         elif slot == "net":

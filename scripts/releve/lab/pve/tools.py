@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING
 
 from . import guestfile
 from .machines import Machines
+from .parameters import verify
 from .refusal import fault
+from .settings import SETTINGS
 
 if TYPE_CHECKING:
     from .place import Place
 
-QM = "usage: qm list | qm config VMID | qm status|start|stop VMID | qm shutdown VMID [SECONDS]"
+QM = (
+    "usage: qm list | qm config VMID | qm status|start|stop VMID | qm shutdown VMID [SECONDS]"
+    " | qm set VMID --KEY VALUE ..."
+)
+BY_ROOT = {"onboot", "startup", "vmgenid"}
 PVESM = "usage: pvesm path VOLUME | pvesm list STORAGE | pvesm status"
 
 
@@ -24,6 +30,8 @@ def qm(place: Place, words: list[str]) -> str:
             for vmid in guestfile.listed(place)
         ]
         return "\n".join(["      VMID NAME                 STATUS", *rows])
+    if words[:1] == ["set"] and len(words) > 2 and len(words) % 2 == 0:  # noqa: PLR2004
+        return _set(place, words[1], words[2:])
     if len(words) not in {2, 3} or not words[1].isdigit():
         raise fault(QM)
     verb, vmid = words[0], int(words[1])
@@ -42,6 +50,20 @@ def qm(place: Place, words: list[str]) -> str:
     else:
         raise fault(QM)
     return ""
+
+
+def _set(place: Place, vmid: str, words: list[str]) -> str:
+    """Write settings as root; only those that need no work on volumes or a running guest."""
+    keys = [word.removeprefix("--") for word in words[::2]]
+    asked = verify(SETTINGS, dict(zip(keys, words[1::2], strict=True)))
+    if other := sorted(asked.keys() - BY_ROOT):
+        raise fault(f"the double's qm set knows {', '.join(sorted(BY_ROOT))}, not {other[0]}")
+    with place.locked(f"{vmid}.conf"):
+        old = guestfile.read(place, int(vmid))
+        if old.get("lock"):
+            raise fault(f"VM is locked ({old['lock']})")
+        guestfile.write(place, int(vmid), old | {key: str(asked[key]) for key in asked})
+    return f"update VM {vmid}: {' '.join(f'-{key} {asked[key]}' for key in asked)}"
 
 
 def _state(machines: Machines, vmid: int) -> str:
