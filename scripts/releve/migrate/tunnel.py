@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 CIPHER = "aes128-gcm@openssh.com"  # OpenSSH's default costs half again as much CPU
 SOCKET_SECONDS = 15
 SOCKET = "nbd.sock"
-SOCKET = "nbd.sock"
 
 _KEY = """\
 set -e
@@ -110,9 +109,9 @@ class Tunnel:
             f"-L {self.folder}/{name}:{self.folder}/{name}" for name in map(shlex.quote, sockets)
         )
         words = {"folder": self.folder, "run": self.run, "unit": self.unit}
-        public = self.node.run(_KEY.format(**words), stdin=self._host_keys()).stdout.strip()
+        public = make_key(self.node, self.old, self.folder, self.run, self.known_hosts)
         options = f'restrict,port-forwarding,from="{self.node.address}",command="/bin/false"'
-        self.old.run(_AUTHORIZE.format(line=shlex.quote(f"{options} {public}")))
+        authorise(self.old, options, public)
         self.node.run(
             _OPEN.format(
                 **words,
@@ -130,16 +129,33 @@ class Tunnel:
         """Take the tunnel down and the key away, on both hosts; a second time is no fault."""
         words = {"folder": self.folder, "run": self.run, "unit": self.unit}
         self.node.run(_CLOSE.format(**words))
-        self.old.run(_REVOKE.format(**words))
+        revoke(self.old, self.folder, self.run)
 
-    def _host_keys(self) -> str:
-        """Return the old host's keys from the town's known_hosts: the node pins the same."""
-        words = ["ssh-keygen", "-F", self.old.address]
-        if self.known_hosts:
-            words += ["-f", str(self.known_hosts)]
-        found = run(words, timeout=10, check=False).stdout.splitlines()
-        lines = [line for line in found if line and not line.startswith("#")]
-        if not lines:
-            message = f"{self.old.host}: no host key of {self.old.address} in known_hosts"
-            raise MigrateError(message)
-        return "\n".join(lines) + "\n"
+
+def make_key(node: Ssh, old: Ssh, folder: str, run_id: str, known_hosts: Path | None) -> str:
+    """Make a run's key in its folder on the node, unless it is there; return its public half."""
+    words = {"folder": folder, "run": run_id}
+    return node.run(_KEY.format(**words), stdin=_host_keys(old, known_hosts)).stdout.strip()
+
+
+def authorise(old: Ssh, options: str, public: str) -> None:
+    """Let a key in at the old host, for what `options` allow; a second time is no fault."""
+    old.run(_AUTHORIZE.format(line=shlex.quote(f"{options} {public}")))
+
+
+def revoke(old: Ssh, folder: str, run_id: str) -> None:
+    """Take a run's key and folder away at the old host."""
+    old.run(_REVOKE.format(folder=folder, run=run_id))
+
+
+def _host_keys(old: Ssh, known_hosts: Path | None) -> str:
+    """Return the old host's keys from the town's known_hosts: the node pins the same."""
+    words = ["ssh-keygen", "-F", old.address]
+    if known_hosts:
+        words += ["-f", str(known_hosts)]
+    found = run(words, timeout=10, check=False).stdout.splitlines()
+    lines = [line for line in found if line and not line.startswith("#")]
+    if not lines:
+        message = f"{old.host}: no host key of {old.address} in known_hosts"
+        raise MigrateError(message)
+    return "\n".join(lines) + "\n"

@@ -71,6 +71,11 @@ def _guest_references(town: Town) -> Iterator[Fault]:
             yield from _ref(
                 (*at, "nics", number, "network"), nic.network, "networks", town.networks
             )
+        if len({disk.file is None for disk in guest.disks}) > 1:
+            yield (*at, "disks"), "either every disk has a `file`, or none"
+        for number, disk in enumerate(guest.disks):
+            if disk.file and not disk.file.is_absolute():
+                yield (*at, "disks", number, "file"), f"{disk.file} does not begin with /"
         if guest.cpus % guest.sockets:
             spread = f"{guest.cpus} processors cannot be spread evenly over {guest.sockets}"
             yield (*at, "sockets"), spread

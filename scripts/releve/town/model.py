@@ -159,6 +159,10 @@ class Disk(Section):
     format: Literal["raw", "qcow2", "vmdk", "vpc", "vhdx"] = Field(
         description="Of the file or device at the source."
     )
+    file: Path | None = Field(
+        default=None,
+        description="Absolute, at the source: read as the file of a stopped guest. All or none.",
+    )
     size_mib: int = Field(gt=0, description="As the guest sees it, in MiB, rounded up.")
     bus: Literal["virtio", "scsi", "sata", "ide"] = Field(
         default="virtio", description="As the guest sees it."

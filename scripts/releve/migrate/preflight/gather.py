@@ -78,7 +78,7 @@ class Gatherer:
             kind = self.town.hosts[guest.source].hypervisor
             if host.error:
                 self._guests[name] = (None, host.error)
-            elif kind != "libvirt":
+            elif kind != "libvirt" or guest.disks[0].file is not None:
                 self._guests[name] = collect_other(self.town, name)
             else:
                 ssh = Ssh.to(self.town, guest.source)

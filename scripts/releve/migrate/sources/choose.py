@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from releve.errors import InputError
+from releve.migrate.sources.files_source import FilesSource
 from releve.migrate.sources.libvirt_source import LibvirtSource
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 def source_of(town: Town, name: str, run: str) -> Source:
     """Return the source of a guest, for the migration's run of that id."""
+    if all(disk.file for disk in town.guests[name].disks):
+        return FilesSource.of(town, name, run)
     host = town.guests[name].source
     hypervisor = town.hosts[host].hypervisor
     if hypervisor == "libvirt":

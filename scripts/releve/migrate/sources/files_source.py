@@ -1,0 +1,293 @@
+"""A stopped guest's image files, of any format: copied as they rest, then compared by hashes.
+
+They lie on a host that ssh reaches (or on the node itself); the node reads them by `qemu-nbd`.
+Whoever ran the guest is not known here: a person stops it there, and starts it there again.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from typing import TYPE_CHECKING
+
+from releve.blocks import nbd_uri
+from releve.blocks.hashes import SCRIPT
+from releve.command import CommandError
+from releve.migrate.errors import MigrateError, PowerButtonError
+from releve.migrate.images import ova
+from releve.migrate.images.chain import inspect
+from releve.migrate.images.graph import graph
+from releve.migrate.images.model import SECTOR, ImageError
+from releve.migrate.images.readers import SshReader
+from releve.migrate.rest import READERS, Rest
+from releve.migrate.sources.base import SourceDisk, SourceGuest
+from releve.migrate.sources.files_state import state_of
+from releve.migrate.sources.mount import Mount, MountOpener
+from releve.ssh import Ssh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from releve.migrate.images.model import Layer
+    from releve.migrate.sources.base import Mark, Rung
+    from releve.migrate.sources.files_state import FilesState
+    from releve.town import Town
+
+BLOCK = 1 << 20  # of the list of hashes; a whole number of the manifest's blocks
+FENCE = "moved-by-releve."
+_SERVE = """\
+rm -f {socket}
+qemu-nbd --fork --persistent --shared={readers} --read-only --export-name={name} \\
+  --pid-file={pid} --socket={socket} {image}
+"""
+_TOOLS = (
+    "command -v dd >/dev/null && command -v mktemp >/dev/null"
+    " && { command -v sha256sum || command -v openssl; } >/dev/null"
+)
+
+
+class FilesSource:
+    """See `base.Source`. `disks` are the guest's, each with its file on the host `mount.old`."""
+
+    rung: Rung = "hash-delta"
+
+    def __init__(
+        self, name: str, mount: Mount, disks: tuple[SourceDisk, ...], macs: tuple[str, ...] = ()
+    ) -> None:
+        """`name` is for sentences; `macs` are what the town file says, files do not know them."""
+        self.name, self.mount, self.ssh = name, mount, mount.old
+        self._disks, self._macs = disks, macs
+        self._layers: dict[str, Layer] = {}
+        self._served: FilesState | None = None
+
+    @classmethod
+    def of(cls, town: Town, name: str, run: str) -> FilesSource:
+        """Return the source of a guest whose disks have a `file` in the town file."""
+        guest = town.guests[name]
+        disks = tuple(SourceDisk(d.name, "", d.format, str(d.file)) for d in guest.disks)
+        known = town.path(town.ssh.known_hosts_file) if town.ssh.known_hosts_file else None
+        mount = Mount(Ssh.to(town, guest.target), Ssh.to(town, guest.source), run, known)
+        return cls(name, mount, disks, tuple(nic.mac for nic in guest.nics))
+
+    @property
+    def host(self) -> str:
+        """See `base.Source`."""
+        return self.ssh.host
+
+    def look(self) -> SourceGuest | None:
+        """See `base.Source`; it runs when anybody may write to a file. None: its files are gone.
+
+        Raises ImageError for an image that cannot be copied as it is.
+        """
+        reader = SshReader(self.ssh)
+        if not any(reader.exists(file) for file in self._own()):
+            return None
+        self._inspect(self._disks)
+        state = "running" if self._state().writers else "shut off"
+        return SourceGuest(
+            name=self.name,
+            uuid="",
+            id=None,
+            state=state,
+            autostart=False,
+            managed_save=False,
+            snapshots=(),
+            definition="",
+            disks=self._disks,
+            macs=self._macs,
+            nvram=None,
+            devices=(),
+            owner=None,
+        )
+
+    def ready(self, label: str, number: int) -> bool:
+        """See `base.Source`; raises MigrateError while anybody may write to the files."""
+        del label, number
+        self._inspect(self._disks)
+        self.check_rest()
+        self._serve()
+        return False
+
+    def check_rest(self) -> None:
+        """Raise MigrateError while anybody may write to the files that `look` has seen."""
+        if writers := self._state().writers:
+            message = f"{self.host}: {self.name} works ({writers[0]}); its files are read at rest"
+            raise MigrateError(message)
+
+    def begin(self, label: str) -> None:
+        """See `base.Source`: nothing records writes here."""
+
+    def sizes(self) -> dict[str, int]:
+        """See `base.Source`."""
+        return {name: -(-layer.size // SECTOR) * SECTOR for name, layer in self._layers.items()}
+
+    def rotate(self, number: int) -> None:
+        """See `base.Source`."""
+
+    def dirty(self) -> int | None:
+        """See `base.Source`: unknown."""
+        return None
+
+    def bitmap(self, number: int) -> str:
+        """See `base.Source`; raises MigrateError, for there is none."""
+        message = f"{self.name}: files have no bitmap of round {number}"
+        raise MigrateError(message)
+
+    def uri(self, disk: str, number: int | None = None) -> str:
+        """See `base.Source`."""
+        del number
+        return nbd_uri(f"{self.mount.folder}/{Rest.socket(disk)}", disk)
+
+    def withdraw(self, disk: str) -> None:
+        """See `base.Source`."""
+
+    def drop(self, number: int) -> None:
+        """See `base.Source`."""
+
+    def power_off(self, seconds: int) -> None:
+        """See `base.Source`: only a person can; raises PowerButtonError while it works."""
+        del seconds
+        self._inspect(self._disks)
+        if writers := self._state().writers:
+            message = (
+                f"{self.host}: {self.name} works ({writers[0]}); stop it there, then run again"
+            )
+            raise PowerButtonError(message)
+        self._serve()
+
+    def hashes(self, disk: str) -> Iterator[bytes] | None:
+        """See `base.Source`: for raw and flat images of a host with a shell and its tools."""
+        layer = self._layers[disk]
+        flat = layer.flat
+        if flat is None or flat.offset or self.mount.here or layer.size % SECTOR:
+            return None
+        longer = SshReader(self.ssh).size(flat.file) > layer.size
+        if (longer and layer.size % BLOCK) or self.ssh.run(_TOOLS, check=False).returncode:
+            return None
+        return _hashes(self.ssh, flat.file, layer.size)
+
+    def firmware(self) -> bytes | None:
+        """See `base.Source`: files of disks have none."""
+        return None
+
+    def release(self) -> None:
+        """See `base.Source`; raises MigrateError when the files changed since `power_off`."""
+        self._unchanged()
+
+    def mark(self) -> Mark:
+        """See `base.Source`: the files that are given another name."""
+        disks = [{"name": d.name, "format": d.format, "file": d.file} for d in self._disks]
+        return {"files": list(self._own()), "disks": disks}
+
+    def fence(self, mark: Mark) -> None:
+        """See `base.Source`: the newest layer of each disk gets another name beside it."""
+        self._end()
+        self.ssh.run(_renames([(file, _fenced(file)) for file in mark["files"]]))
+
+    def fenced(self, mark: Mark) -> bool:
+        """See `base.Source`."""
+        reader = SshReader(self.ssh)
+        return not any(reader.exists(file) for file in mark["files"])
+
+    def unfence(self, mark: Mark) -> None:
+        """See `base.Source`."""
+        self._end()
+        self.ssh.run(_renames([(_fenced(file), file) for file in mark["files"]]))
+
+    def start(self) -> None:
+        """See `base.Source`: nothing is held; a person starts it where it ran."""
+
+    def at_rest(self, mark: Mark) -> None:
+        """See `base.Source`."""
+        disks = [
+            SourceDisk(disk["name"], "", disk["format"], _fenced(disk["file"]))
+            for disk in mark["disks"]
+        ]
+        self._inspect(tuple(disks))
+        self.check_rest()
+        self._serve()
+
+    def close(self) -> None:
+        """See `base.Source`."""
+        self._end()
+        self.mount.close()
+
+    def _own(self) -> tuple[str, ...]:
+        """Return the file of each disk; that of an archive once."""
+        files = [(ova.split(disk.file) or (disk.file, ""))[0] for disk in self._disks]
+        return tuple(dict.fromkeys(files))
+
+    def _inspect(self, disks: tuple[SourceDisk, ...]) -> None:
+        reader = SshReader(self.ssh)
+        self._layers = {d.name: inspect(reader, d.file, d.format) for d in disks}
+
+    def _state(self) -> FilesState:
+        files = [file for layer in self._layers.values() for file in layer.files]
+        return state_of(self.ssh, list(dict.fromkeys(files)))
+
+    def _unchanged(self) -> None:
+        before, now = self._served, self._state()
+        why = now.writers[0] if now.writers else ""
+        if before is not None and (changed := now.changed(before)):
+            why = f"{changed} has changed since"
+        if why:
+            message = f"{self.host}: {self.name}: {why}; what was read is not one state of it"
+            raise MigrateError(message)
+
+    def _end(self) -> None:
+        Rest(self.mount.node, self.mount.folder).end()
+        self.mount.unmount()
+
+    def _serve(self) -> None:
+        """Serve all disks afresh: nothing that an earlier reader has cached is seen again."""
+        Rest(self.mount.node, self.mount.folder).end()
+        self.mount.open()
+        self._served = self._state()
+        opener, lines = MountOpener(self.mount), ["set -e"]
+        for name, layer in self._layers.items():
+            image = f"json:{json.dumps(graph(layer, opener))}"
+            lines.append(
+                _SERVE.format(
+                    readers=READERS,
+                    name=shlex.quote(name),
+                    pid=shlex.quote(f"{self.mount.folder}/rest-{name}.pid"),
+                    socket=shlex.quote(f"{self.mount.folder}/{Rest.socket(name)}"),
+                    image=shlex.quote(image),
+                )
+            )
+        try:
+            self.mount.node.run("\n".join(lines))
+        except CommandError as error:
+            message = f"{self.mount.node.host}: an image of {self.name} cannot be read: {error}"
+            raise ImageError(message) from error
+
+
+def _fenced(file: str) -> str:
+    """Return the name that a file, or an archive with a member, has while its guest is fenced."""
+    archive = ova.split(file)
+    if archive:
+        return f"{_fenced(archive[0])}/{archive[1]}"
+    folder, _slash, name = file.rpartition("/")
+    return f"{folder}/{FENCE}{name}"
+
+
+def _renames(pairs: list[tuple[str, str]]) -> str:
+    """Return the shell line that gives files other names; what has its name already is no fault."""
+    lines = ["set -e"]
+    for old, new in pairs:
+        a, b = shlex.quote(old), shlex.quote(new)
+        lines.append(f"if [ -e {b} ]; then [ ! -e {a} ]; else mv -- {a} {b}; fi")
+    folders = dict.fromkeys(shlex.quote(new.rpartition("/")[0]) for _old, new in pairs)
+    return "\n".join([*lines, *(f"sync {folder} 2>/dev/null || sync" for folder in folders)])
+
+
+def _hashes(ssh: Ssh, file: str, size: int) -> Iterator[bytes]:
+    """Run the loop at the host; its lines, which end early when it fails: then the list is torn."""
+    line = f"exec sh -s -- {shlex.quote(file)} {size} {BLOCK}"
+    with (
+        SCRIPT.open("rb") as script,
+        subprocess.Popen(ssh.argv(line), stdin=script, stdout=subprocess.PIPE) as process,
+    ):
+        assert process.stdout is not None  # noqa: S101  # asked for above
+        yield from process.stdout

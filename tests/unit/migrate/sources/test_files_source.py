@@ -1,0 +1,184 @@
+"""A stopped guest's files are read over ssh as its guest saw them, and nothing else is touched."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tarfile
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.unit.migrate.images import makers
+from tests.unit.migrate.images.makers import MIB, SIZE, qemu_img
+from tests.unit.migrate.sources import loopback
+
+from releve.blocks.hashes import HashList
+from releve.migrate.errors import MigrateError, PowerButtonError
+from releve.migrate.images.model import ImageError
+from releve.migrate.sources.base import SourceDisk
+from releve.migrate.sources.files_source import FilesSource
+from releve.migrate.sources.mount import Mount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LACKS = loopback.missing("sshfs", "qemu-img", "qemu-nbd")
+pytestmark = [
+    pytest.mark.skipif(bool(LACKS), reason=f"no {LACKS} here"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="mounts: root only"),
+]
+
+
+@pytest.fixture(scope="module")
+def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
+    with loopback.hosts(tmp_path_factory.mktemp("ssh")) as (old, node, known):
+        yield Mount(node, old, f"test-{uuid.uuid4().hex[:8]}", known)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    return makers.raw(tmp_path / "disk.raw")
+
+
+@pytest.fixture
+def files(mount: Mount, disk: Path) -> Iterator[dict[str, tuple[str, Path]]]:
+    """Images of many kinds, all of the same disk: name of a disk -> format and file."""
+    folder = disk.parent
+    kinds = {
+        "sdb": ("vmdk", "split.vmdk", "subformat=twoGbMaxExtentFlat"),
+        "sdd": ("vhdx", "guest.vhdx", "subformat=dynamic"),
+    }
+    found = {"sda": ("raw", disk), "sdf": ("vmdk", makers.as_esxi(folder, disk))}
+    for name, (form, file, options) in kinds.items():
+        qemu_img("convert", "-O", form, "-o", options, disk, folder / file)
+        found[name] = (form, folder / file)
+    shutil.copy(disk, folder / "base.raw")
+    qemu_img("create", "-f", "qcow2", "-b", "base.raw", "-F", "raw", folder / "top.qcow2")
+    found["sdg"] = ("qcow2", folder / "top.qcow2")
+    stream = folder / "stream.vmdk"
+    qemu_img("convert", "-O", "vmdk", "-o", "subformat=streamOptimized", disk, stream)
+    with tarfile.open(folder / "guest.ova", "w", format=tarfile.USTAR_FORMAT) as tar:
+        tar.add(stream, "guest-disk1.vmdk")
+    found["sdh"] = ("vmdk", folder / "guest.ova" / "guest-disk1.vmdk")
+    yield found
+    FilesSource("bureau", mount, ()).close()
+
+
+def source_of(mount: Mount, files: dict[str, tuple[str, Path]]) -> FilesSource:
+    disks = [SourceDisk(name, "", form, str(file)) for name, (form, file) in files.items()]
+    return FilesSource("bureau", mount, tuple(disks))
+
+
+def read(uri: str, out: Path) -> bytes:
+    qemu_img("convert", "-f", "raw", "-O", "raw", uri, out)
+    return out.read_bytes()
+
+
+def test_every_kind_is_served_byte_for_byte_and_fenced_and_given_back(
+    mount: Mount, files: dict[str, tuple[str, Path]], disk: Path
+) -> None:
+    source, expected, out = source_of(mount, files), disk.read_bytes(), disk.parent / "out"
+    names = sorted(file.name for file in disk.parent.iterdir())
+    guest = source.look()
+    assert guest is not None
+    assert guest.state == "shut off"
+
+    assert source.ready("run-1", 1) is False
+
+    assert source.sizes() == dict.fromkeys(files, SIZE)
+    for name in files:
+        assert read(source.uri(name), out) == expected, name
+    mark = source.mark()
+    source.power_off(1)
+    source.release()
+    source.fence(mark)
+    source.fence(mark)
+    assert source.fenced(mark)
+    assert source.look() is None
+    source.at_rest(mark)
+    assert read(source.uri("sdh"), out) == expected
+    out.unlink()
+    source.unfence(mark)
+    source.unfence(mark)
+    assert not source.fenced(mark)
+    source.close()
+    source.close()
+    assert sorted(file.name for file in disk.parent.iterdir()) == names
+    mounts = subprocess.run(["cat", "/proc/mounts"], capture_output=True, text=True, check=True)
+    assert mount.run not in mounts.stdout
+    assert mount.run not in mount.old.run("cat ~/.ssh/authorized_keys").stdout
+
+
+def test_the_key_of_the_node_reads_and_nothing_else(
+    mount: Mount, files: dict[str, tuple[str, Path]], disk: Path
+) -> None:
+    source = source_of(mount, {"sda": files["sda"]})
+    source.ready("run-1", 1)
+
+    folder = f"/run/releve/{mount.run}"
+    words = ["-o", f"UserKnownHostsFile={folder}/known_hosts", "-o", "IdentitiesOnly=yes",
+             "-i", f"{folder}/key", "-o", "BatchMode=yes", "-F", "none"]  # fmt: skip
+    place = f"root@{loopback.ADDRESS}"
+    shell = subprocess.run(["ssh", *words, place, "touch", f"{disk}.new"], timeout=20, check=False,
+                           capture_output=True)  # fmt: skip
+    write = subprocess.run(["sftp", "-q", "-b", "-", *words, place], timeout=20, check=False,
+                           input=f"rm {disk}\n".encode(), capture_output=True)  # fmt: skip
+
+    assert shell.returncode != 0
+    assert write.returncode != 0
+    assert disk.exists()
+    assert not disk.with_name("disk.raw.new").exists()
+
+
+def test_raw_and_flat_images_are_hashed_where_they_lie(
+    mount: Mount, files: dict[str, tuple[str, Path]], disk: Path
+) -> None:
+    source = source_of(mount, files)
+    source.look()
+    data = disk.read_bytes()
+
+    for name in ("sda", "sdf"):
+        lines = source.hashes(name)
+        assert lines is not None
+        for one in HashList((line.decode() for line in lines), SIZE, 65_536):
+            block = data[one.offset : one.offset + one.length]
+            assert one.digest in {hashlib.sha256(block).digest(), None if not any(block) else b""}
+    assert [name for name in files if source.hashes(name) is None] == ["sdd", "sdg", "sdh"]
+
+
+def test_a_guest_that_works_is_not_read(mount: Mount, disk: Path) -> None:
+    source = source_of(mount, {"sda": ("raw", disk)})
+    with disk.open("r+b"):
+        guest = source.look()
+        assert guest is not None
+        assert guest.running
+        with pytest.raises(MigrateError, match=r"bureau works \(process \d+ writes to"):
+            source.ready("run-1", 1)
+        with pytest.raises(PowerButtonError, match="stop it there"):
+            source.power_off(1)
+
+
+def test_files_that_change_while_they_are_read_are_not_believed(mount: Mount, disk: Path) -> None:
+    source = source_of(mount, {"sda": ("raw", disk)})
+    source.ready("run-1", 1)
+    source.power_off(1)
+    with disk.open("r+b") as stream:
+        stream.seek(MIB)
+        stream.write(b"late")
+
+    with pytest.raises(MigrateError, match=r"disk\.raw has changed since"):
+        source.release()
+    source.close()
+
+
+def test_a_bad_image_is_named_before_anything_is_mounted(mount: Mount, tmp_path: Path) -> None:
+    bad = tmp_path / "guest.qcow2"
+    qemu_img("create", "-f", "qcow2", "-u", "-b", "/gone/base.raw", "-F", "raw", bad, "8M")
+
+    with pytest.raises(ImageError, match=r"/gone/base\.raw"):
+        source_of(mount, {"sda": ("qcow2", bad)}).look()
+    assert shutil.which("sshfs")
