@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from releve.errors import InputError
 from releve.migrate.sources.files_source import FilesSource
 from releve.migrate.sources.libvirt_source import LibvirtSource
+from releve.migrate.sources.pve_source import PveSource
 
 if TYPE_CHECKING:
     from releve.migrate.sources.base import Source
@@ -21,5 +22,10 @@ def source_of(town: Town, name: str, run: str) -> Source:
     hypervisor = town.hosts[host].hypervisor
     if hypervisor == "libvirt":
         return LibvirtSource(town, name, run)
-    message = f"hosts.{host}.hypervisor: no guest is moved from {hypervisor or 'nothing'!r} yet"
+    if hypervisor == "pve":
+        return PveSource.of(town, name, run)
+    message = (
+        f"hosts.{host}.hypervisor: no guest is moved from a running {hypervisor}; give each of its"
+        " disks a `file`"
+    )
     raise InputError(message)

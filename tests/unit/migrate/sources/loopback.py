@@ -40,10 +40,12 @@ def hosts(folder: Path) -> Iterator[tuple[Ssh, Ssh, Path]]:
     shutil.copy(folder / "id.pub", home / ".ssh" / "authorized_keys")
     known = folder / "known_hosts"
     known.write_text(f"{ADDRESS} {(folder / 'host.pub').read_text()}")
+    path = f"{home}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     config = folder / "sshd_config"
     config.write_text(
         f"ListenAddress {ADDRESS}\nHostKey {folder}/host\nPidFile none\nStrictModes no\n"
-        f"UsePAM no\nAuthorizedKeysFile {home}/.ssh/authorized_keys\nSetEnv HOME={home}\n"
+        f"UsePAM no\nAuthorizedKeysFile {home}/.ssh/authorized_keys\n"
+        f"SetEnv HOME={home} PATH={path}\n"
         "PermitRootLogin yes\nSubsystem sftp internal-sftp\nMaxStartups 100\n"
     )
     Path("/run/sshd").mkdir(exist_ok=True)
