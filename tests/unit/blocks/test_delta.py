@@ -15,6 +15,8 @@ from releve.blocks.manifest import Manifest
 if TYPE_CHECKING:
     from tests.unit.blocks.conftest import Export, Worker
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 BLOCK = 65536
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from tests.unit.blocks.conftest import Worker
 
+pytestmark = pytest.mark.slow
+
 CHUNK = 2 << 20
 
 

@@ -21,6 +21,8 @@ from releve.blocks.manifest import Manifest
 if TYPE_CHECKING:
     from tests.unit.blocks.conftest import Machine, Worker
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 SLOW = "--bandwidth=4"  # MiB/s: a worker that can be caught in the middle
 

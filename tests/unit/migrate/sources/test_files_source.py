@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 LACKS = loopback.missing("sshfs", "qemu-img", "qemu-nbd")
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(bool(LACKS), reason=f"no {LACKS} here"),
     pytest.mark.skipif(os.geteuid() != 0, reason="mounts: root only"),
 ]

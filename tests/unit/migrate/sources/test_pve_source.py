@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LACKS = loopback.missing("qemu-system-x86_64", "qemu-img")
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(bool(LACKS), reason=f"no {LACKS} here"),
     pytest.mark.skipif(os.geteuid() != 0, reason="a log-in as root: root only"),
 ]
