@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from releve.migrate.sources.devices import DevicesFound
 from releve.migrate.sources.domain import Blocker, DiskFound, NicFound, Part
 from releve.migrate.sources.xmltree import local, plain_attribute
 
@@ -113,32 +114,12 @@ class Shelf:
 
 
 @dataclass(slots=True)
-class Devices:
+class Devices(DevicesFound):
     """The devices of one guest, in our words and in OVF's."""
 
     id: str = ""
     hardware: bool = True
-    disks: list[DiskFound] = field(default_factory=list)
-    nics: list[NicFound] = field(default_factory=list)
-    parts: list[Part] = field(default_factory=list)
-    blockers: list[Blocker] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    kinds: list[str] = field(default_factory=list)
-    controllers: list[str] = field(default_factory=list)
-    scsi: list[str] = field(default_factory=list)
     used: list[str] = field(default_factory=list)
-
-    def count(self, kind: str) -> int:
-        """Return how many devices of a kind are there."""
-        return self.kinds.count(kind)
-
-    def add(self, kind: str, what: str, text: str, *blockers: Blocker) -> None:
-        """Note one device with its fate."""
-        self.kinds.append(kind)
-        fate = "blocked" if blockers else "dropped" if text else "mapped"
-        said = "; ".join(one.text for one in blockers) or text
-        self.parts.append(Part(what, fate, said))
-        self.blockers += blockers
 
 
 def items_of(hardware: ET.Element, default: str | None) -> list[Item]:

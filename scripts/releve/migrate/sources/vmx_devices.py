@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from releve.migrate.sources.devices import DevicesFound
 from releve.migrate.sources.domain import Blocker, DiskFound, NicFound, Part
 
 if TYPE_CHECKING:
@@ -40,31 +41,11 @@ DROPPED = {
 
 
 @dataclass(slots=True)
-class Found:
+class Found(DevicesFound):
     """What a file has: disks and cards in our words, drives and cards in VMware's."""
 
-    disks: list[DiskFound] = field(default_factory=list)
-    nics: list[NicFound] = field(default_factory=list)
-    parts: list[Part] = field(default_factory=list)
-    blockers: list[Blocker] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    kinds: list[str] = field(default_factory=list)
     drives: list[dict[str, Any]] = field(default_factory=list)
     cards: list[dict[str, Any]] = field(default_factory=list)
-    controllers: list[str] = field(default_factory=list)
-    scsi: list[str] = field(default_factory=list)
-
-    def count(self, kind: str) -> int:
-        """Return how many devices of a kind are there."""
-        return self.kinds.count(kind)
-
-    def add(self, kind: str, what: str, text: str, *blockers: Blocker) -> None:
-        """Note one device with its fate."""
-        self.kinds.append(kind)
-        fate = "blocked" if blockers else "dropped" if text else "mapped"
-        said = "; ".join(one.text for one in blockers) or text
-        self.parts.append(Part(what, fate, said))
-        self.blockers += blockers
 
 
 def account(vmx: Vmx) -> Found:
