@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from releve.cli.options import inventory_option, json_option, town_of
+from releve.errors import InputError
+from releve.migrate.preflight import waive
+from releve.town.load import read_source
+
+if TYPE_CHECKING:
+    from releve.town import Town
 
 
 @click.command()
@@ -19,6 +26,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     Example: releve check -i inventory/lab
     """
     town = town_of(ctx)
+    _waivers(town)
     secrets = town.secrets_file.exists()
     if as_json:
         counts = {
@@ -34,3 +42,11 @@ def command(ctx: click.Context, as_json: bool) -> None:
     )
     if not secrets:
         click.echo(f"note: {town.secrets_file} is not there yet; the lab writes its own", err=True)
+
+
+def _waivers(town: Town) -> None:
+    """Raise InputError, one line each, for waivers that cannot be."""
+    source = read_source(town.file)
+    found = [source.fault(where, text) for where, text in waive.faults(town)]
+    if found:
+        raise InputError("\n".join(found))

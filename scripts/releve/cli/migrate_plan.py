@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import zoneinfo
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from releve.cli.options import inventory_option, json_option, say, town_of
 from releve.errors import ExitCode, InputError
+from releve.migrate import patience
 from releve.migrate.plan import Terms, make_plan
 from releve.migrate.plan import frozen as files
 from releve.migrate.plan.show import text_of
+from releve.migrate.plan.weekend import begin_of
 from releve.migrate.plan.weekend import weekend as lay_out
 from releve.migrate.plan.weekend_page import page, speaker, text
 
@@ -34,6 +37,11 @@ waive_option = click.option(
 @click.option("--window", type=float, help="Hours that the cutover and a way back may take.")
 @click.option("--bandwidth", type=float, default=0, help="MiB/s of the seed at most; 0: all.")
 @click.option(
+    "--at",
+    type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%H:%M"]),
+    help="The window begins then: a run of this plan stops no guest before.",
+)
+@click.option(
     "--probe", type=float, default=2, show_default=True, help="Seconds to measure; 0: do not."
 )
 @click.option(
@@ -52,6 +60,7 @@ def plan(
     waive: Sequence[str],
     window: float | None,
     bandwidth: float,
+    at: datetime.datetime | None,
     probe: float,
     weekend: datetime.datetime | None,
     whole: bool,
@@ -64,7 +73,12 @@ def plan(
     """
     town = town_of(ctx)
     hours = 24 if window is None and weekend else window
-    terms = Terms(tuple(waive), None if hours is None else hours * 3600, bandwidth)
+    terms = Terms(
+        tuple(waive),
+        None if hours is None else hours * 3600,
+        bandwidth,
+        _opens(town, at, weekend),
+    )
     content, found = make_plan(town, guests, terms, probe)
     last = files.newest()
     file = files.write(content)
@@ -77,6 +91,18 @@ def plan(
     say(f"{file}: sha256 {content[files.SEAL]}")
     fits = weekend is None or _write_weekend(town, content, weekend.date(), file)
     return ExitCode.DONE if content["possible"] and fits else ExitCode.REFUSED
+
+
+def _opens(
+    town: Town, at: datetime.datetime | None, weekend: datetime.datetime | None
+) -> datetime.datetime | None:
+    """Return when the window begins: as said, else with the weekend, in the town's zone."""
+    if at is not None and weekend is not None:
+        message = "say --weekend or --at: the window of a weekend begins with it"
+        raise click.UsageError(message)
+    if at is not None:
+        return patience.moment(at)
+    return weekend and begin_of(weekend.date(), zoneinfo.ZoneInfo(town.town.timezone))
 
 
 def _write_weekend(town: Town, content: dict[str, Any], day: datetime.date, plan: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,8 @@ from releve.migrate.display import Display, JsonLines, summary
 from releve.migrate.errors import BusyError
 from releve.migrate.patience import DOWNTIME_SECONDS, Patience
 from releve.migrate.plan import frozen
+from releve.migrate.plan.terms import Window
+from releve.migrate.plan.terms import hold as hold_to
 from releve.migrate.record import FOLDER, Record
 from releve.migrate.runs import Orders, Result, run_guests
 from releve.migrate.status import status
@@ -60,7 +62,8 @@ at_option = click.option(
     "--plan",
     "plan_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Hold to this frozen plan: refuse when what it rests on has changed.",
+    help="Hold to this frozen plan, its bandwidth and its window: refuse when what it rests on"
+    " has changed.",
 )
 @waive_option
 @downtime_option
@@ -94,8 +97,11 @@ def run(
     if bool(guests) == every:
         message = "name the guests to move, or say --all"
         raise click.UsageError(message)
-    told = Patience(downtime, wait, moment(at))
-    held = frozen.load(plan_file) if plan_file else None
+    held, window, begins = None, None, moment(at)
+    if plan_file:
+        held = frozen.load(plan_file)
+        bandwidth, window = hold_to(held, patience.now(), bandwidth, begins)
+    told = Patience(downtime, wait, begins, window)
     orders = Orders(bandwidth, hold, parallel, told, hearer(as_json), waive=tuple(waive), plan=held)
     return finish(town_of(ctx), guests, orders, on_shut_gate, as_json=as_json)
 
@@ -165,6 +171,7 @@ def cutover(
     if row["stage"] not in READY:
         message = f"{guest}: {row['stage']}, not ready to stop; `releve migrate run {guest}` first"
         raise InputError(message)
+    _in_window(guest, row["terms"])
     say(f"{guest}: {patience.told_forecast(row)}")
     if not now and not click.confirm(f"Stop {guest} now?", err=True):
         message = f"{guest}: not stopped"
@@ -175,6 +182,17 @@ def cutover(
         return follow(guest)
     orders = Orders(patience=Patience(downtime), hear=hearer(as_json))
     return finish(town, [guest], orders, on_shut_gate, as_json=as_json)
+
+
+def _in_window(guest: str, terms: dict[str, Any] | None) -> None:
+    """Raise RefusedError outside of the window of the plan that the run was begun with."""
+    window, now = Window.of(terms or {}), patience.now()
+    if window is not None and (now < window.opens or window.closed(now)):
+        message = (
+            f"{guest}: its plan lets it be stopped from {window}; `releve migrate run {guest}`"
+            " without --plan goes on without that window"
+        )
+        raise RefusedError(message)
 
 
 def follow(guest: str) -> int:

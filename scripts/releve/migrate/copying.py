@@ -246,7 +246,9 @@ class Copying:
                 f"{self.name}: ready; `releve migrate cutover {self.name} --now` stops it"
             )
         began = time.monotonic()
-        while not migration.patience.over(self.record.folder, _now()):
+        while not (
+            migration.patience.over(self.record.folder, _now()) or migration.patience.missed(_now())
+        ):
             if time.monotonic() - began >= WAIT_SECONDS and self.source.rung == "bitmaps":
                 self.round(guest)
                 self.forecast()
@@ -256,6 +258,12 @@ class Copying:
         if stale and self.source.rung == "bitmaps":
             self.rounds(guest)
         patience.forget(self.record.folder)
+        if migration.patience.missed(_now()):
+            message = (
+                f"{self.name}: the window of its plan is over ({migration.patience.window}); it"
+                f" stays at {self.source.host}, its copy is kept; plan again, then run"
+            )
+            raise LaterError(message)
 
 
 def seconds_since(moment: str) -> float:

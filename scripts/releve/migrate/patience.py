@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from releve.migrate.plan.terms import Window
+
 DOWNTIME_SECONDS = 30.0
 WORD = "cutover-now"
 BARE_YEAR = 1900  # of a time that was given without a day
@@ -20,22 +22,30 @@ class Patience:
 
     `downtime` is what the last delta may take at most, in seconds; with `wait` the run goes on
     with rounds until it is told; `at` is the moment before which it does not stop the guest.
+    Outside of the `window` of its plan nobody is stopped, whatever was told.
     """
 
     downtime: float = DOWNTIME_SECONDS
     wait: bool = False
     at: datetime.datetime | None = None
+    window: Window | None = None
 
     @property
     def waits(self) -> bool:
         """Whether a cutover needs more than a forecast that fits."""
-        return self.wait or self.at is not None
+        return self.wait or self.at is not None or self.window is not None
 
     def over(self, folder: Path, moment: datetime.datetime) -> bool:
         """Say whether the guest of the journal in `folder` may be stopped at that moment."""
+        if self.window is not None and moment < self.window.opens:
+            return False
         if not self.waits or told(folder):
             return True
-        return not self.wait and self.at is not None and moment >= self.at
+        return not self.wait and (self.at is None or moment >= self.at)
+
+    def missed(self, moment: datetime.datetime) -> bool:
+        """Say whether the guest must not be stopped any more under this plan."""
+        return self.window is not None and self.window.closed(moment)
 
 
 def tell(folder: Path) -> None:
@@ -53,13 +63,17 @@ def forget(folder: Path) -> None:
     (folder / WORD).unlink(missing_ok=True)
 
 
+def now() -> datetime.datetime:
+    """Return the present moment, of the local clock."""
+    return datetime.datetime.now().astimezone()
+
+
 def moment(at: datetime.datetime) -> datetime.datetime:
     """Return a time of the local clock as a moment; a bare hour is the next such one."""
-    now = datetime.datetime.now().astimezone()
     if at.year > BARE_YEAR:
         return at.astimezone()
-    found = now.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
-    return found if found > now else found + datetime.timedelta(days=1)
+    found = now().replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
+    return found if found > now() else found + datetime.timedelta(days=1)
 
 
 def told_forecast(row: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ def status(name: str, folder: Path = FOLDER) -> dict[str, Any]:
         "stage": stage_of(events),
         "run": events[0]["run"] if events else None,
         "began": events[0]["at"] if events else None,
+        "terms": events[0].get("terms") if events else None,
         "last": events[-1]["event"] if events else None,
         "at": events[-1]["at"] if events else None,
         "rounds": sum(event["event"] == "round-done" for event in events),

@@ -15,6 +15,7 @@ from releve.errors import InputError, LaterError, RefusedError
 from releve.migrate import patience
 from releve.migrate.errors import GateError, MigrateError, PowerButtonError, WorkerError
 from releve.migrate.patience import Patience
+from releve.migrate.plan.terms import Window
 from releve.migrate.retire import refuse_retirement, retire
 from releve.migrate.rollback import loss, roll_back
 
@@ -336,6 +337,20 @@ def test_an_hour_opens_the_window(tmp_path: Path) -> None:
     assert hour.over(tmp_path, NOON)
     assert not Patience(wait=True, at=NOON).over(tmp_path, NOON)
     assert Patience().over(tmp_path, NOON)
+
+
+def test_a_guest_that_missed_its_window_works_on_at_its_source(tmp_path: Path) -> None:
+    world = World()
+    over = Window(NOON.replace(year=2020), NOON.replace(year=2020, hour=13))
+    one = rig(world, tmp_path, patience=Patience(window=over))
+    patience.tell(one.record.folder)
+
+    with pytest.raises(LaterError, match="the window of its plan is over"):
+        one.go_on()
+
+    assert world.source_on
+    assert not world.target_on
+    assert one.record.stage == "seeded", "its copy is kept"
 
 
 def test_a_guest_retires_after_its_soak_and_not_before(tmp_path: Path) -> None:

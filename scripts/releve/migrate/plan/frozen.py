@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 FOLDER = Path("build/migrate/plan")
-SCHEMA = 1
+SCHEMA = 2
 SEAL = "sha256"
 NOTABLE = 1.25  # a forecast that grows or shrinks by less is noise
 NOTABLE_SECONDS = 5
@@ -101,6 +101,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
     lines = []
     if before["waves"] != after["waves"]:
         lines.append(f"waves: {_waves(before)} -> {_waves(after)}")
+    lines += [f"terms: {line}" for line in changes(before["terms"], after["terms"])]
     old, new = before["guests"], after["guests"]
     lines += [f"{name}: not in the plan any more" for name in old if name not in new]
     lines += [f"{name}: new in the plan" for name in new if name not in old]

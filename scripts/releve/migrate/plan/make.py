@@ -10,6 +10,7 @@ from releve.errors import RefusedError
 from releve.migrate.plan.forecast import Forecast, forecast
 from releve.migrate.plan.frozen import SCHEMA, changes, seal
 from releve.migrate.plan.order import order, waves
+from releve.migrate.plan.terms import NO_TERMS, Terms
 from releve.migrate.preflight.check import Result, Verdict, judge
 from releve.migrate.preflight.gather import Gatherer
 from releve.migrate.preflight.identity import compare
@@ -22,15 +23,6 @@ if TYPE_CHECKING:
     from releve.migrate.preflight.facts import Facts
     from releve.migrate.preflight.identity import Change
     from releve.town import Town
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What whoever plans wants: `window` in seconds, `bandwidth` in MiB/s, waivers as id=reason."""
-
-    waive: Sequence[str] = ()
-    window: float | None = None
-    bandwidth: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +137,7 @@ def plan_guest(facts: Facts, terms: Terms) -> GuestPlan:
 def make_plan(
     town: Town,
     names: Sequence[str],
-    terms: Terms = Terms(),  # frozen
+    terms: Terms = NO_TERMS,
     seconds: float = 0,
     gather: Callable[[str], Facts] | None = None,
 ) -> tuple[dict[str, Any], list[GuestPlan]]:
@@ -163,6 +155,7 @@ def make_plan(
         "schema": SCHEMA,
         "made": now(),
         "town": town.town.name,
+        "terms": terms.as_dict(),
         "possible": all(guest.possible for guest in guests),
         "waves": waves(town, names),
         "guests": {guest.name: guest.as_dict() for guest in guests},
@@ -196,24 +189,28 @@ def refuse(guest: GuestPlan) -> None:
 def permit(
     town: Town,
     name: str,
-    terms: Terms = Terms(),  # frozen
+    terms: Terms = NO_TERMS,
     frozen: Mapping[str, Any] | None = None,
     gather: Callable[[str], Facts] | None = None,
 ) -> dict[str, Any]:
     """Return what the journal of a run keeps of its plan; raises RefusedError when it must not.
 
-    With a `frozen` plan nothing that it rests on may have changed, and its waivers hold; without
-    one the guest is planned now. Nothing is changed.
+    With a `frozen` plan nothing that it rests on may have changed, and its waivers and window
+    hold; without one the guest is planned now. Nothing is changed.
     """
     if frozen is not None:
-        terms = replace(terms, waive=(*_frozen_waivers(frozen, name), *terms.waive))
+        terms = replace(
+            terms,
+            waive=(*_frozen_waivers(frozen, name), *terms.waive),
+            window=frozen["terms"]["window_seconds"],
+        )
     facts = (gather or Gatherer(town, [name]).facts)(name)
     guest = plan_guest(facts, terms)
     if frozen is not None:
         _refuse_changed(frozen, guest)
     refuse(guest)
     looked = sum(result.verdict is Verdict.PASSED for result in guest.results)
-    plan = {"plan": frozen["sha256"]} if frozen is not None else {}
+    plan = {"plan": frozen["sha256"], "terms": frozen["terms"]} if frozen is not None else {}
     return {**plan, "preflight": looked, "waived": guest.waived}
 
 

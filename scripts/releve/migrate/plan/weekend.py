@@ -86,7 +86,7 @@ def weekend(
         message = f"{', '.join(dark)}: no forecast, since its source was not read; mend that first"
         raise InputError(message)
     lead = _lead(town)
-    start = datetime.datetime.combine(day, begin, zone)
+    start = begin_of(day, zone, begin)
     steps = list(_before(plan, start, lead))
     now = start
     for wave in plan["waves"]:
@@ -106,6 +106,13 @@ def weekend(
     names = tuple(name for wave in plan["waves"] for name in wave)
     untested = tuple(name for name in names if not town.guests[name].tested_by)
     return Weekend(tuple(steps), names, decision, deadline, end, back, untested)
+
+
+def begin_of(
+    day: datetime.date, zone: datetime.tzinfo, begin: datetime.time = BEGIN
+) -> datetime.datetime:
+    """Return the moment of a weekend's first stop."""
+    return datetime.datetime.combine(day, begin, zone)
 
 
 def _lead(town: Town) -> tuple[str, ...]:

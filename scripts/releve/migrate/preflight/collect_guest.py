@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from releve.errors import ReleveError
+from releve.migrate.preflight.boot_files import BLKID_FILES, uuids_of
 from releve.migrate.preflight.facts import DiskFacts, Firmware, Inside, Layer, SourceFacts
 from releve.migrate.preflight.sections import MUTE, ask
 from releve.migrate.sources.libvirt import parse_domain
@@ -30,6 +31,7 @@ FILES = (
     "/proc/net/tcp",
     "/proc/net/tcp6",
     "/run/reboot-required",
+    *BLKID_FILES,
 )
 AGENT_SECONDS = 3
 SAMPLE_SECONDS = 2
@@ -270,6 +272,7 @@ def inside_of(said: Mapping[str, Any], files: str) -> Inside:
     system = said.get("guest-get-osinfo", {})
     rows = said.get("guest-get-fsinfo", [])
     cards = said.get("guest-network-get-interfaces", [])
+    texts = dict(_texts(files))
     return Inside(
         os=str(system.get("pretty-name", system.get("name", ""))),
         os_id=str(system.get("id", "")),
@@ -281,7 +284,8 @@ def inside_of(said: Mapping[str, Any], files: str) -> Inside:
             for row in rows
             if "total-bytes" in row and "used-bytes" in row
         },
-        files=dict(_texts(files)),
+        uuids=uuids_of(texts),
+        files=texts,
     )
 
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from releve.migrate.preflight.boot_files import BOOT_FILES, kernel_names, named
 from releve.migrate.preflight.check import Collected, failed, passed, unknown, warning
 from releve.migrate.preflight.units import MIB, size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from releve.migrate.preflight.check import Said
     from releve.migrate.preflight.facts import Facts, Inside
 
 INSIDE = Collected([])
 NO_AGENT = "the guest's agent does not tell"
 ROOM = 100 * MIB
-# Device names that hang on the controller; a UUID, a label or a by-id path does not.
-KERNEL_NAME = re.compile(r"/dev/(?:[shvx]v?d[a-z]+\d*|nvme\d+n\d+(?:p\d+)?)\b")
 FIXED_NAMES = re.compile(r"^(lo|eth\d+|lan\d+|net\d+)$")
 DATABASES = {
     1433: "SQL Server",
@@ -31,7 +28,6 @@ LISTEN = "0A"
 LOOPBACK = {"0100007F", "00000000000000000000000001000000"}
 # Kernels that have virtio_blk and virtio_net, and the first Windows that virtio drivers exist for.
 OLDEST_LINUX = (2, 6, 32)
-BOOT_FILES = ("/etc/fstab", "/etc/crypttab", "/proc/cmdline", "/boot/grub/device.map")
 
 
 def bus_changes(facts: Facts) -> list[str]:
@@ -44,18 +40,6 @@ def bus_changes(facts: Facts) -> list[str]:
         for disk in facts.guest.disks
         if (there.get(disk.name) or disk.bus) != disk.bus
     ]
-
-
-def kernel_names(files: Mapping[str, str], uuids: Mapping[str, str]) -> list[str]:
-    """Return each use of a kernel's device name in a boot file, with the UUID to write instead."""
-    found = []
-    for file in BOOT_FILES:
-        for line in files.get(file, "").splitlines():
-            words = line.partition("#")[0]
-            for name in KERNEL_NAME.findall(words):
-                uuid = uuids.get(name)
-                found.append(f"{file}: {name}" + (f" (UUID={uuid})" if uuid else ""))
-    return list(dict.fromkeys(found))
 
 
 def listening(inside: Inside) -> list[int]:
@@ -159,7 +143,7 @@ def fstab_by_uuid(facts: Facts) -> Said:
         return unknown(NO_AGENT)
     names = kernel_names(inside.files, inside.uuids)
     if not names:
-        return passed("none")
+        return passed(", ".join(named(inside.files)) or "nothing of a disk is mounted by fstab")
     return failed("; ".join(names)) if bus_changes(facts) else warning("; ".join(names))
 
 

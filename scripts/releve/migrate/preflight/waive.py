@@ -9,7 +9,7 @@ from releve.migrate.preflight.table import BY_ID
 from releve.town.hint import hint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from releve.town import Town
 
@@ -25,19 +25,26 @@ def waivers_of(town: Town, name: str, given: Iterable[str] = ()) -> dict[str, st
         id_, _, reason = word.partition("=")
         said[id_.strip()] = reason
     for id_, reason in said.items():
-        _refuse(town, name, id_, reason)
+        if wrong := _wrong(id_, reason):
+            message = f"{town.file.name}: guests.{name}.waive, or --waive: {wrong}"
+            raise InputError(message)
     return {id_: reason.strip() for id_, reason in said.items()}
 
 
-def _refuse(town: Town, name: str, id_: str, reason: str) -> None:
-    where = f"{town.file.name}: guests.{name}.waive, or --waive"
+def faults(town: Town) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield (place, sentence) of each waiver in a town file that cannot be."""
+    for name, guest in town.guests.items():
+        for id_, reason in guest.waive.items():
+            if wrong := _wrong(id_, reason):
+                yield ("guests", name, "waive", id_), wrong
+
+
+def _wrong(id_: str, reason: str) -> str:
     check = BY_ID.get(id_)
     if check is None:
-        message = f'{where}: no check is called "{id_}"{hint(id_, list(BY_ID))}'
-        raise InputError(message)
+        return f'no check is called "{id_}"{hint(id_, list(BY_ID))}'
     if check.fixed:
-        message = f"{where}: {id_} cannot be waived: {check.fixed}"
-        raise InputError(message)
+        return f"{id_} cannot be waived: {check.fixed}"
     if not reason.strip():
-        message = f"{where}: {id_} needs a reason, as in --waive '{id_}=who took the risk, and why'"
-        raise InputError(message)
+        return f"{id_} needs a reason, as in --waive '{id_}=who took the risk, and why'"
+    return ""

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.migrate.preflight.good import DOMAIN, FILE, MAC, good
 
+from releve.migrate.preflight.boot_files import kernel_names, named, uuids_of
 from releve.migrate.preflight.check import Verdict, judge
 from releve.migrate.preflight.collect_guest import guest_of, layers_of, questions, write_rates
 from releve.migrate.preflight.collect_host import host_of
 from releve.migrate.preflight.collect_other import collect_other, facts_of
-from releve.migrate.preflight.inside import kernel_names, listening
+from releve.migrate.preflight.inside import listening
 from releve.migrate.preflight.probe import rate_of
 from releve.migrate.preflight.sections import MUTE, Answer, read, script
 from releve.migrate.preflight.table import CHECKS
@@ -190,6 +191,48 @@ def test_every_kernel_name_is_listed_with_what_to_write_instead() -> None:
         "/proc/cmdline: /dev/sda3",
         "/boot/grub/device.map: /dev/vda",
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/dev/vdata/root / ext4",
+        "/dev/sda-vg/root / ext4",
+        "/dev/mapper/sda1 / ext4",
+        "/dev/disk/by-uuid/7 / ext4",
+        "nas:/dev/sda1x /srv nfs",
+    ],
+)
+def test_a_volume_group_or_link_that_looks_like_a_disk_is_none(line: str) -> None:
+    assert kernel_names({"/etc/fstab": line}, {}) == []
+
+
+def test_a_path_by_slot_is_a_kernel_name_too() -> None:
+    line = "/dev/disk/by-path/pci-0000:00:05.0-part1 / ext4"
+
+    assert kernel_names({"/etc/fstab": line}, {}) == [
+        "/etc/fstab: /dev/disk/by-path/pci-0000:00:05.0-part1"
+    ]
+
+
+def test_uuids_come_from_the_cache_of_blkid() -> None:
+    text = (
+        '<device DEVNO="0x0801" TIME="1.2" UUID="6f-1" BLOCK_SIZE="4096" TYPE="ext4"'
+        ' PARTUUID="77">/dev/sda1</device>\n'
+        '<device DEVNO="0x0802" TIME="1.2" PARTUUID="78">/dev/sda2</device>\n'
+    )
+
+    assert uuids_of({"/run/blkid/blkid.tab": text}) == {"/dev/sda1": "6f-1"}
+    assert uuids_of({}) == {}
+
+
+def test_what_fstab_mounts_is_told() -> None:
+    fstab = (
+        "UUID=1 / ext4 errors=remount-ro 0 1\n# /dev/sda\nLABEL=x /srv xfs\nproc /proc proc\n"
+        "/dev/mapper/a-s none swap sw 0 0\nbroken\nnas:/x /y nfs\n"
+    )
+
+    assert named({"/etc/fstab": fstab}) == ["/ UUID=1", "/srv LABEL=x", "swap /dev/mapper/a-s"]
 
 
 def test_ports_of_loopback_alone_are_not_served_to_anybody() -> None:
