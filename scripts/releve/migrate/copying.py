@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from releve.blocks.errors import MonitorError
 from releve.errors import LaterError
 from releve.migrate import faults, patience
-from releve.migrate.errors import MigrateError, WorkerError
+from releve.migrate.errors import ForeignError, MigrateError, WorkerError
 from releve.migrate.forecast import forecast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from releve.migrate.forecast import Forecast
     from releve.migrate.migration import Migration
@@ -43,23 +43,42 @@ class Copying:
     def do(self) -> SourceGuest:
         """Copy until the last delta is short, and prove the copy.
 
-        A source whose QEMU died meanwhile is started and compared by hashes, by itself.
+        A source whose QEMU died meanwhile is started and compared by hashes, by itself; so is a
+        copy whose manifest was never made or is damaged copied anew.
         """
         for left in reversed(range(ATTEMPTS)):
+            guest = None
             try:
                 guest = self.ready()
                 self.seed(guest)
                 self.rounds(guest)
             except (WorkerError, MonitorError) as error:
-                found = self.source.look()
-                if not left or found is None or found.running:
+                if not left:
                     raise
-                self.migration.say(f"{self.name}: {error}; its source is {found.state}: once more")
-                self.record.note("source-lost", why=str(error), state=found.state)
+                self._once_more(guest, error)
             else:
                 return guest
         message = f"{self.name}: its source does not stay up"
         raise MigrateError(message)
+
+    def _once_more(self, guest: SourceGuest | None, error: WorkerError | MonitorError) -> None:
+        """Say why everything is compared again; raise `error` when that would not help.
+
+        `guest` is as it was found before: one that runs with another id was started meanwhile,
+        by whoever watches it, and its bitmaps are gone with the QEMU that had them.
+        """
+        if isinstance(error, WorkerError) and error.kind == "manifest":
+            self.migration.say(f"{self.name}: {error}; everything is copied anew")
+            return
+        found = self.source.look()
+        if found is None or (found.running and (guest is None or guest.id == found.id)):
+            raise error
+        state = "started again" if found.running else found.state
+        self.migration.say(
+            f"{self.name}: {error}; its QEMU died and what it recorded is lost (it is {state}):"
+            " it goes on by comparing hashes, no data is lost"
+        )
+        self.record.note("source-lost", why=str(error), state=state)
 
     def ready(self) -> SourceGuest:
         """Return the guest with its writes recorded, and volumes and worker ready.
@@ -85,11 +104,24 @@ class Copying:
             record.note("epoch-began", number=record.epoch + 1, afresh=afresh)
             source.begin(record.label)
         migration.identify(guest.definition)
+        migration.by_root(migration.target.opening(record.earlier_runs()))
         paths = migration.target.prepare(record.run, sizes, record.earlier_runs())
-        if line := migration.target.by_root():
-            migration.node.run(line)
+        if not changed:
+            self._same_volumes(paths)
+        migration.by_root(migration.target.by_root())
         record.note("volumes", paths=paths, sizes=sizes)
         return guest
+
+    def _same_volumes(self, paths: dict[str, str]) -> None:
+        """Raise ForeignError when another volume stands where this run's one was."""
+        known = (self.record.last("volumes") or {"paths": {}})["paths"]
+        for disk, path in paths.items():
+            if known.get(disk, path) != path:
+                message = (
+                    f"{self.migration.node.host}: {disk} of {self.name} is in {known[disk]}, and"
+                    f" {path} stands in its place; remove what is not of this migration"
+                )
+                raise ForeignError(message)
 
     def _changed(self, sizes: dict[str, int]) -> str:
         """Say which disk is another one than the volumes were made for, "" for none."""
@@ -235,8 +267,8 @@ class Copying:
         note = "; ".join(seals)
         self.record.check(TARGET_CHECK, passed=True, value=blocks, unit="blocks", note=note)
 
-    def wait(self, guest: SourceGuest) -> None:
-        """Go on with rounds until somebody says so, or the hour has come."""
+    def wait(self, guest: SourceGuest) -> SourceGuest:
+        """Go on with rounds until somebody says so, or the hour has come; return the guest then."""
         migration = self.migration
         last = self.record.last("round-done")
         stale = last is not None and seconds_since(last["at"]) > STALE_SECONDS
@@ -250,13 +282,13 @@ class Copying:
             migration.patience.over(self.record.folder, _now()) or migration.patience.missed(_now())
         ):
             if time.monotonic() - began >= WAIT_SECONDS and self.source.rung == "bitmaps":
-                self.round(guest)
+                guest = self._while_waiting(guest, self.round)
                 self.forecast()
                 began = time.monotonic()
                 stale = False
             time.sleep(POLL_SECONDS)
         if stale and self.source.rung == "bitmaps":
-            self.rounds(guest)
+            guest = self._while_waiting(guest, self.rounds)
         patience.forget(self.record.folder)
         if migration.patience.missed(_now()):
             message = (
@@ -264,6 +296,18 @@ class Copying:
                 f" stays at {self.source.host}, its copy is kept; plan again, then run"
             )
             raise LaterError(message)
+        return guest
+
+    def _while_waiting(
+        self, guest: SourceGuest, step: Callable[[SourceGuest], object]
+    ) -> SourceGuest:
+        """Do a step; where the source's QEMU died meanwhile, copy again as `do` does."""
+        try:
+            step(guest)
+        except (WorkerError, MonitorError) as error:
+            self._once_more(guest, error)
+            return self.do()
+        return guest
 
 
 def seconds_since(moment: str) -> float:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from releve.migrate.migration import Migration
     from releve.migrate.sources.base import SourceGuest
 
-ANSWER_KEYS = ("newest", "sum", "unclean")
+ANSWER_KEYS = ("newest", "sum", "unclean", "boots")
 
 
 class Cutover:

@@ -2,12 +2,14 @@
 
 libvirt ends QEMU as soon as the guest has stopped, and what the bitmap holds is lost. So libvirtd
 is stopped for the last delta, and QEMU's own monitor is used, forwarded to here. A shell on the
-old host waits on our line: whatever ends it (our word, our death, a cut cable), libvirtd comes
-back, and unless the word was `done` a guest that is off is started again.
+old host waits on our line: whatever ends it (our word, our death, or a silence, as of a cut cable
+or a workstation without power), libvirtd comes back, and unless the word was `done` a guest that
+is off is started again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shlex
 import subprocess
@@ -26,16 +28,21 @@ if TYPE_CHECKING:
 
 UNITS = "libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket libvirtd.service"
 ANSWER_SECONDS = 60
+SILENCE_SECONDS = 30  # without a word for so long we do not live
+BEATS = 6  # so often in that time we say that we do
 WATCH_SECONDS = 90  # a guest that got the power button may still go off after we gave up
 _HOLD = """\
 trap '' PIPE HUP
 mkdir -p {folder}
 echo {token} > {folder}/hold
 systemctl stop {units} && echo held
-read -r word
+word=beat
+while [ "$word" = beat ]; do
+  word=$(timeout {silence} sh -c 'read -r word && echo "$word"') || word=lost
+done
 for unit in {units}; do systemctl start $unit; done
 until virsh -q list >/dev/null 2>&1; do sleep 0.2; done
-echo back
+echo "back $word"
 [ "$word" = done ] && exit 0
 exec </dev/null >/dev/null 2>&1
 i=0
@@ -53,9 +60,14 @@ done
 class Hold:
     """libvirtd of a host, stopped from `with` to its end; `monitor()` speaks to QEMU meanwhile."""
 
-    def __init__(self, ssh: Ssh, name: str, monitor: str, folder: str) -> None:
-        """`monitor` is QEMU's socket on the host, `folder` one in its /run for this run."""
-        self._ssh = ssh
+    def __init__(
+        self, ssh: Ssh, name: str, monitor: str, folder: str, silence: int = SILENCE_SECONDS
+    ) -> None:
+        """`monitor` is QEMU's socket on the host, `folder` one in its /run for this run.
+
+        After `silence` seconds without a word of ours the host goes on without us.
+        """
+        self._ssh, self._silence = ssh, silence
         self._temporary = tempfile.TemporaryDirectory(prefix="releve-")
         self._socket = Path(self._temporary.name) / "monitor"
         forward = ("-o", "ExitOnForwardFailure=yes", "-L", f"{self._socket}:{monitor}")
@@ -63,12 +75,15 @@ class Hold:
             folder=folder,
             token=secrets.token_hex(4),
             units=UNITS,
+            silence=silence,
             watch=WATCH_SECONDS,
             name=shlex.quote(name),
         )
         words = ssh.argv(script)
         self._argv = [words[0], *forward, *words[1:]]
         self._process: subprocess.Popen[str] | None = None
+        self._released = threading.Event()
+        self._beating = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> Self:
         """Stop libvirtd; raises MigrateError when the host does not say so."""
@@ -76,7 +91,18 @@ class Hold:
             self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self._await("held")
+        self._beating.start()
         return self
+
+    def _beat(self) -> None:
+        """Say that we live, until the word is said."""
+        process = self._process
+        assert process is not None  # noqa: S101  # started after it
+        assert process.stdin is not None  # noqa: S101  # asked for above
+        with contextlib.suppress(BrokenPipeError):  # whoever says the word finds it broken too
+            while not self._released.wait(self._silence / BEATS):
+                process.stdin.write("beat\n")
+                process.stdin.flush()
 
     def monitor(self) -> Qmp:
         """Return a connection to QEMU's own monitor."""
@@ -87,11 +113,19 @@ class Hold:
         process, self._process = self._process, None
         if process is None:
             return
+        self._released.set()
+        self._beating.join()
         try:
             assert process.stdin is not None  # noqa: S101  # asked for above
             process.stdin.write(f"{word}\n")
             process.stdin.flush()
-            self._wait(process, "back")
+            said = self._wait(process, "back")
+            if word == "done" and said != "back done":
+                message = (
+                    f"{self._ssh.host}: it heard nothing of us for {self._silence} s; libvirtd"
+                    " came back there, and the guest with it"
+                )
+                raise MigrateError(message)
         except BrokenPipeError as error:
             message = f"{self._ssh.host}: the line was cut; libvirtd there comes back by itself"
             raise MigrateError(message) from error
@@ -118,7 +152,7 @@ class Hold:
             self._process = None
             raise
 
-    def _wait(self, process: subprocess.Popen[str], word: str) -> None:
+    def _wait(self, process: subprocess.Popen[str], word: str) -> str:
         assert process.stdout is not None  # noqa: S101  # asked for above
         timer = threading.Timer(ANSWER_SECONDS, process.kill)
         timer.start()
@@ -126,6 +160,7 @@ class Hold:
             said = process.stdout.readline().strip()
         finally:
             timer.cancel()
-        if said != word:
+        if said.partition(" ")[0] != word:
             message = f"{self._ssh.host}: libvirtd did not answer {word!r} (it said {said!r})"
             raise MigrateError(message)
+        return said

@@ -102,6 +102,11 @@ class Migration:
         """Put the worker on the node."""
         worker.install(self.node)
 
+    def by_root(self, line: str) -> None:
+        """Run a line of the target's as root of the node; an empty one is nothing to do."""
+        if line:
+            self.node.run(line)
+
     def worker(self, disk: str) -> worker.Worker:
         """Return the worker of one disk."""
         record = self.record
@@ -163,10 +168,10 @@ class Migration:
             with self.place.slot():
                 guest = Copying(self).do()
             self.place.wait()
-            Copying(self).wait(guest)
-            Cutover(self, guest).do()
+            Cutover(self, Copying(self).wait(guest)).do()
 
     def _start(self) -> None:
+        self.by_root(self.target.opening({self.record.run}))
         self.target.start()
         self.record.note("target-started")
         self.say(f"{self.name}: started on {self.node.host}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from releve import witness
 from releve.command import run
@@ -52,8 +52,8 @@ def ask_target(migration: Migration) -> None:
         if record.last("answers") is None:
             record.note("answers", newest=status.newest, boots=status.boots)
         record.check("chain-whole", status.whole, status.chain)
-        before = off.get("unclean", 0)
-        record.check("unclean", status.unclean == before, status.unclean, limit=before)
+        limit = unclean_at_most(off, status)
+        record.check("unclean", status.unclean <= limit, status.unclean, limit=limit)
         told = status.mac
         _check_records(migration, address, off)
         _check_downtime(migration, off)
@@ -65,6 +65,16 @@ def ask_target(migration: Migration) -> None:
             f" `releve migrate rollback {migration.name}` is the way back"
         )
         raise GateError(message)
+
+
+def unclean_at_most(off: dict[str, Any], status: witness.Status) -> int:
+    """Return how many unclean stops a guest may tell of, from what it told before its power-off.
+
+    Its first boot on the node is a clean one. What follows, say a power cut of the node, is not
+    the move's fault, and no reason to go back.
+    """
+    before, first = int(off.get("unclean", 0)), int(off.get("boots", status.boots - 1)) + 1
+    return before + max(0, status.boots - first)
 
 
 def _await_witness(migration: Migration, address: tuple[str, int]) -> witness.Status:
@@ -81,7 +91,7 @@ def _await_witness(migration: Migration, address: tuple[str, int]) -> witness.St
     return status
 
 
-def _check_records(migration: Migration, address: tuple[str, int], off: dict[str, object]) -> None:
+def _check_records(migration: Migration, address: tuple[str, int], off: dict[str, Any]) -> None:
     """Compare the newest record acknowledged before the power-off with what the disk has now."""
     newest = off.get("newest")
     if not isinstance(newest, int):

@@ -1,7 +1,8 @@
 """A target on Proxmox VE, made by an API token with the least rights for it.
 
 The run's id stands in the guest's description, so nothing of others is ever taken for ours. Until
-the copy is proved the guest has no disk and its cables are out: a half-copied volume cannot start.
+the copy is proved the guest has no disk, its cables are out, and it is locked as PVE locks a guest
+that is being migrated: a half-copied volume cannot be attached, started or backed up.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from releve.town import Town
 
 MARK = "releve migrate, run "
+LOCK = "migrate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,12 @@ class PveTarget:
             )
             raise ForeignError(message)
         volumes = self._volumes()
+        if len(volumes) > len(sizes):
+            message = (
+                f"{self.guests.node}: {len(volumes)} volumes of guest {self._vmid} are there, and"
+                f" it has {len(sizes)} disks; look whose {volumes[-1].id} is, and remove it"
+            )
+            raise ForeignError(message)
         storage = self.town.guests[self.name].storage
         for size in list(sizes.values())[len(volumes) :]:
             volumes.append(self.guests.allocate(storage, self._vmid, size))
@@ -71,8 +79,19 @@ class PveTarget:
         return PveTarget(identified(self.town, self.name, kept), self.name, self.guests)
 
     def by_root(self) -> str:
-        """Return the shell line for what PVE lets root alone set, "" for nothing."""
-        return by_root(self._vmid, settings_of(self.town, self.name))
+        """Return the shell line for what PVE lets root alone set; it locks the guest too."""
+        return by_root(self._vmid, settings_of(self.town, self.name), LOCK)
+
+    def opening(self, runs: set[str]) -> str:
+        """Return root's line that unlocks the guest of one of these runs; "" for nothing to do."""
+        return f"qm unlock {self._vmid}" if self.owner() in runs and self._locked() else ""
+
+    def closing(self) -> str:
+        """Return root's line that locks the guest again; "" when it is."""
+        return "" if self._locked() else by_root(self._vmid, {}, LOCK)
+
+    def _locked(self) -> bool:
+        return self.guests.config(self._vmid).get("lock") == LOCK
 
     def firmware_path(self) -> str | None:
         """Return the path of the volume that PVE made for the EFI variables."""
@@ -104,6 +123,8 @@ class PveTarget:
 
     def stop(self, seconds: int) -> None:
         """Stop it, pull its cables, and keep it from starting with the node."""
+        if self._locked() and not self.running():
+            return  # it never worked, or is stopped already
         self.guests.configure(self._vmid, onboot=False)
         if self.running():
             self.guests.shutdown(self._vmid, seconds, force=True)

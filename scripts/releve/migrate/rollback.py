@@ -90,6 +90,8 @@ def _stop_target(migration: Migration) -> None:
             migration.say(f"{name}: stopping it on {node}")
         migration.target.stop(migration.guest.stop_seconds)
         off = not migration.target.running()
+        if off:
+            migration.by_root(migration.target.closing())
     except ReleveError as error:
         message = (
             f"{name}: {node} does not say that the guest is off there ({error}); two machines with"

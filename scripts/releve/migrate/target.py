@@ -19,7 +19,19 @@ class Target(Protocol):
         """
 
     def by_root(self) -> str:
-        """Return a shell line that root of the node must run after `prepare`; "" for none."""
+        """Return a shell line that root of the node must run after `prepare`; "" for none.
+
+        After it nobody can start the guest, give it a volume or remove it, until `opening`.
+        """
+
+    def opening(self, runs: set[str]) -> str:
+        """Return root's line before `start`, or before `prepare` clears; "" for none.
+
+        Only a guest of one of these runs is opened.
+        """
+
+    def closing(self) -> str:
+        """Return root's line after `stop`: nobody starts it from now on; "" for none."""
 
     def firmware_path(self) -> str | None:
         """Return where the guest's EFI variables are on the node; None for a guest without."""

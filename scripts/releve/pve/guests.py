@@ -199,9 +199,14 @@ BY_ROOT = ("startup", "vmgenid")
 (check_vm_modify_config_perm in qemu-server's PVE/API2/Qemu.pm)."""
 
 
-def by_root(vmid: int, settings: Mapping[str, object]) -> str:
-    """Return the shell line for root on the node that sets what a token may not, "" for nothing."""
-    words = [f"--{key} {shlex.quote(str(settings[key]))}" for key in BY_ROOT if key in settings]
+def by_root(vmid: int, settings: Mapping[str, object], lock: str = "") -> str:
+    """Return the shell line for root on the node that sets what a token may not, "" for nothing.
+
+    `lock` is why the guest shall be left alone: until root takes it away PVE refuses to start,
+    change or remove it, whoever asks.
+    """
+    words = [f"--skiplock 1 --lock {lock}"] if lock else []
+    words += [f"--{key} {shlex.quote(str(settings[key]))}" for key in BY_ROOT if key in settings]
     return f"qm set {vmid} {' '.join(words)}" if words else ""
 
 

@@ -49,12 +49,15 @@ class World:
     target: dict[str, list[int]] = field(default_factory=dict)
     target_run: str = ""
     target_on: bool = False
+    locked: bool = False
     plugged: bool = False
     node_answers: bool = True
     manifests: dict[str, dict[str, list[int | None]]] = field(default_factory=dict)
     at_stop: dict[str, list[int]] = field(default_factory=dict)
     verbs: list[str] = field(default_factory=list)
     dies_in: str = ""  # the verb during which the source's QEMU is killed, once
+    watched: bool = False  # somebody starts it again at once
+    boots: int = 1
     flips_in: str = ""  # the verb before which a byte of the target changes, once
     chance: random.Random = field(default_factory=lambda: random.Random(7))  # noqa: S311  # no secret
 
@@ -75,6 +78,7 @@ class World:
     def boot_source(self) -> None:
         """Start QEMU at the source: what the last one recorded is gone."""
         self.source_on, self.bitmaps, self.recording = True, {}, ""
+        self.boots += 1
         self.look()
 
     def controller_died(self) -> None:
@@ -104,7 +108,7 @@ class FakeSource:
         disks = tuple(SourceDisk(name, name, "raw", f"/{name}") for name in self.world.source)
         state = "running" if self.world.source_on else "shut off"
         return SourceGuest(
-            "compta", "u", 1, state, True, False, (), "", disks, (), None, (), 0
+            "compta", "u", self.world.boots, state, True, False, (), "", disks, (), None, (), 0
         )  # fmt: skip
 
     def ready(self, label: str, number: int) -> bool:
@@ -207,6 +211,7 @@ class FakeTarget:
     def prepare(self, run: str, sizes: dict[str, int], cleared: set[str]) -> dict[str, str]:
         if self.world.target_run in cleared:
             assert not self.world.target_on
+            assert not self.world.locked
             self.world.target, self.world.target_run = {}, ""
         assert self.world.target_run in {"", run}, "a volume of others was taken"
         self.world.target_run = run
@@ -215,12 +220,21 @@ class FakeTarget:
         return {disk: disk for disk in sizes}
 
     def by_root(self) -> str:
+        self.world.locked = True
         return ""
+
+    def opening(self, runs: set[str]) -> str:
+        self.world.locked &= self.world.target_run not in runs
+        return ""
+
+    def closing(self) -> str:
+        return self.by_root()
 
     def firmware_path(self) -> str | None:
         return None
 
     def start(self) -> None:
+        assert not self.world.locked or self.world.target_on
         assert self.world.target == self.world.at_stop, "what was started is not whole"
         self.world.target_on, self.world.plugged = True, True
         self.world.look()
@@ -271,6 +285,8 @@ class FakeWorker:
         world.work()
         if world.dies_in == verb:
             world.dies_in, world.source_on = "", False
+            if world.watched:
+                world.boot_source()
             message = "the NBD server died"
             raise WorkerError(message, "source")
         if world.flips_in == verb:

@@ -214,8 +214,26 @@ def test_what_no_token_may_set_is_left_to_root() -> None:
     one.prepare("r1", SIZES, set())
 
     assert not {"vmgenid", "startup"} & set(node.configs[101])
-    assert one.by_root() == f"qm set 101 --startup order=1,down=15 --vmgenid {genid}"
-    assert target(node).by_root() == "qm set 101 --startup order=1,down=15"
+    locks = "qm set 101 --skiplock 1 --lock migrate --startup order=1,down=15"
+    assert one.by_root() == f"{locks} --vmgenid {genid}"
+    assert target(node).by_root() == locks
+
+
+def test_a_lock_is_taken_from_a_guest_of_ours_alone() -> None:
+    node = Node()
+    one = target(node)
+    one.prepare("r1", SIZES, set())
+    assert one.opening({"r1"}) == ""
+    assert one.closing() == "qm set 101 --skiplock 1 --lock migrate"
+    node.configs[101]["lock"] = "migrate"
+
+    assert one.opening({"r1"}) == "qm unlock 101"
+    assert one.opening({"r0"}) == ""
+    assert one.closing() == ""
+    one.stop(15)
+    assert node.calls == [], "a guest that never worked is left as it is"
+    node.configs[101]["lock"] = "backup"  # PVE's own
+    assert one.opening({"r1"}) == ""
 
 
 def test_another_definition_says_nothing() -> None:

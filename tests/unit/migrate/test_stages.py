@@ -6,13 +6,14 @@ import contextlib
 import datetime
 import itertools
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from tests.unit.migrate.migrate_rig import BLOCKS, Killed, Rig, World, rig
 
 from releve.errors import InputError, LaterError, RefusedError
 from releve.migrate import patience
+from releve.migrate.copying import Copying
 from releve.migrate.errors import GateError, MigrateError, PowerButtonError, WorkerError
 from releve.migrate.patience import Patience
 from releve.migrate.plan.terms import Window
@@ -117,6 +118,7 @@ def test_from_every_stage_there_is_a_way_back(tmp_path: Path) -> None:
         assert world.defined
         assert not world.target_on
         assert not world.plugged
+        assert world.locked or not world.target_run, "an old copy can be started"
         assert one.record.stage == "rolled-back"
 
 
@@ -156,17 +158,75 @@ def test_after_a_rollback_a_guest_moves_again(tmp_path: Path) -> None:
     assert again.record.run != first.record.run or again.record.events != first.record.events
 
 
+@pytest.mark.parametrize("watched", [False, True], ids=["stays off", "started by its host"])
 @pytest.mark.parametrize("verb", ["seed", "round"])
 def test_a_source_whose_qemu_dies_is_compared_and_goes_on_by_itself(
-    tmp_path: Path, verb: str
+    tmp_path: Path, verb: str, watched: bool
 ) -> None:
-    world = World(dies_in=verb)
+    world = World(dies_in=verb, watched=watched)
     said: list[str] = []
 
     rig(world, tmp_path, said=said).go_on()
 
     finished(world)
-    assert any("its source is shut off: once more" in line for line in said)
+    state = "started again" if watched else "shut off"
+    wanted = f"(it is {state}): it goes on by comparing hashes, no data is lost"
+    assert sum(wanted in line for line in said) == 1
+
+
+def test_a_source_whose_qemu_dies_while_a_run_waits_is_compared_too(tmp_path: Path) -> None:
+    world = World()
+    one = rig(world, tmp_path, patience=Patience(wait=True))
+    one.record.begin()
+    copying = Copying(one)
+    guest = copying.do()
+    world.dies_in = "round"
+
+    again = copying._while_waiting(guest, copying.round)  # it would take a minute
+
+    assert again.id == world.boots == 2
+    assert world.verbs[-4:-2] == ["round vda", "round vdb"]
+    assert "delta vda" in world.verbs
+
+
+def test_a_worker_that_fails_while_its_source_works_ends_the_run(tmp_path: Path) -> None:
+    world = World(flips_in="verify")
+    one = rig(world, tmp_path)
+    one.record.begin()
+
+    with pytest.raises(WorkerError):
+        Copying(one).do()
+
+    assert one.record.last("source-lost") is None
+
+
+def test_a_copy_without_its_manifest_is_copied_anew_by_itself(tmp_path: Path) -> None:
+    """As after a kill between the first bitmap and the first block, when the bitmap is lost too."""
+    world = World()
+    one = rig(world, tmp_path)
+    worker = one.worker
+    missing = ["delta"]
+
+    class Lost:
+        def __init__(self, disk: str) -> None:
+            self.disk = disk
+
+        def do(self, verb: str, feed: object = None, **options: str) -> object:
+            if verb in missing:
+                missing.clear()
+                message = "manifest: no such file"
+                raise WorkerError(message, "manifest")
+            return worker(self.disk).do(verb, feed, **options)  # type: ignore[arg-type]
+
+    one.worker = lambda disk: cast("Any", Lost(disk))  # type: ignore[method-assign]
+    one.record.begin()
+    one.record.note("epoch-began", number=1, afresh=True)
+    world.bitmaps = {}
+
+    one.go_on()
+
+    finished(world)
+    assert missing == []
 
 
 def test_a_source_that_dies_after_the_power_off_works_again(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from . import guestfile
 from .machines import Machines
-from .parameters import verify
+from .parameters import flag, verify
 from .refusal import fault
 from .settings import SETTINGS
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 QM = (
     "usage: qm list | qm config VMID | qm status|start|stop VMID | qm shutdown VMID [SECONDS]"
-    " | qm set VMID --KEY VALUE ..."
+    " | qm set VMID --KEY VALUE ... | qm unlock VMID"
 )
-BY_ROOT = {"onboot", "startup", "vmgenid"}
+BY_ROOT = {"lock", "onboot", "startup", "vmgenid"}
+SKIP = {"skiplock": flag()}
 PVESM = "usage: pvesm path VOLUME | pvesm list STORAGE | pvesm status"
 
 
@@ -44,6 +45,8 @@ def qm(place: Place, words: list[str]) -> str:
         machines.start(vmid)
     elif verb == "stop":
         machines.stop(vmid)
+    elif verb == "unlock":
+        _unlock(place, vmid)
     elif verb == "shutdown":
         seconds = guestfile.startup(guestfile.read(place, vmid))[2]
         machines.shutdown(vmid, int(words[2]) if words[2:] else seconds, force=False)
@@ -55,15 +58,24 @@ def qm(place: Place, words: list[str]) -> str:
 def _set(place: Place, vmid: str, words: list[str]) -> str:
     """Write settings as root; only those that need no work on volumes or a running guest."""
     keys = [word.removeprefix("--") for word in words[::2]]
-    asked = verify(SETTINGS, dict(zip(keys, words[1::2], strict=True)))
-    if other := sorted(asked.keys() - BY_ROOT):
-        raise fault(f"the double's qm set knows {', '.join(sorted(BY_ROOT))}, not {other[0]}")
+    asked = verify(SETTINGS | SKIP, dict(zip(keys, words[1::2], strict=True)))
+    skip = asked.pop("skiplock", 0)
     with place.locked(f"{vmid}.conf"):
         old = guestfile.read(place, int(vmid))
-        if old.get("lock"):
+        if old.get("lock") and not skip:
             raise fault(f"VM is locked ({old['lock']})")
+        if other := sorted(asked.keys() - BY_ROOT):
+            raise fault(f"the double's qm set knows {', '.join(sorted(BY_ROOT))}, not {other[0]}")
         guestfile.write(place, int(vmid), old | {key: str(asked[key]) for key in asked})
     return f"update VM {vmid}: {' '.join(f'-{key} {asked[key]}' for key in asked)}"
+
+
+def _unlock(place: Place, vmid: int) -> None:
+    """Take a guest's lock away; one that has none is no fault."""
+    with place.locked(f"{vmid}.conf"):
+        config = guestfile.read(place, vmid)
+        config.pop("lock", None)
+        guestfile.write(place, vmid, config)
 
 
 def _state(machines: Machines, vmid: int) -> str:

@@ -67,6 +67,19 @@ def test_a_wrong_setting_changes_nothing(place: Place, words: list[str]) -> None
     assert guestfile.read(place, 101) == {"name": "compta", "onboot": "0"}
 
 
+def test_a_lock_of_root_holds_until_root_takes_it_away(place: Place) -> None:
+    qm(place, by_root(101, {"startup": "order=1"}, "migrate").split()[1:])
+    assert guestfile.read(place, 101)["lock"] == "migrate"
+
+    for words in (["start", "101"], ["set", "101", "--virtio0", "vmdata:101/vm-101-disk-0.raw"]):
+        with pytest.raises(Refusal, match=r"VM is locked \(migrate\)"):
+            qm(place, words)
+    qm(place, by_root(101, {"startup": "order=2"}, "migrate").split()[1:])
+    qm(place, ["unlock", "101"])
+
+    assert guestfile.read(place, 101) == {"name": "compta", "onboot": "0", "startup": "order=2"}
+
+
 def test_a_locked_guest_is_left_alone(place: Place) -> None:
     guestfile.write(place, 101, {"name": "compta", "lock": "backup"})
 
