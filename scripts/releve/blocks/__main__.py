@@ -113,7 +113,7 @@ def options_of(args: argparse.Namespace) -> Options:
         connections=args.connections,
         checkpoint=args.checkpoint << 20,
         stall=args.stall,
-        limit=parse(args.bandwidth),
+        limit=parse(args.bandwidth, args.zone),
         read_back=getattr(args, "read_back", False),
     )
 
@@ -186,6 +186,7 @@ def parser() -> argparse.ArgumentParser:
                 default="0",
                 help="MiB/s, or by the hours of the week: `mo-fr 08:00-18:00 20; sa pause`",
             )
+            one.add_argument("--zone", default="", help="time zone of these hours: Europe/Brussels")
             one.add_argument("--connections", type=int, default=4)
             one.add_argument("--checkpoint", type=int, default=128, help="MiB between two")
     verbs.choices["seed"].add_argument("--block", type=int, default=BLOCK, help="bytes")

@@ -49,6 +49,7 @@ class Jobs(Generic[Job]):
         self._limit, self._now = limit or Schedule(), now
         self._lock = threading.Lock()
         self._next = time.monotonic()
+        self._last_rate = UNLIMITED
         self._stopped = False
 
     def stop(self) -> None:
@@ -76,7 +77,16 @@ class Jobs(Generic[Job]):
             return job
 
     def _rate(self) -> float:
-        return self._limit.rate(self._now()) if self._limit.windows else UNLIMITED
+        """Return the rate of this moment; what is still to be waited for goes by that rate."""
+        if not self._limit.windows:
+            return UNLIMITED
+        rate = self._limit.rate(self._now())
+        if rate != self._last_rate and rate:
+            now = time.monotonic()
+            if UNLIMITED not in {self._last_rate, rate} and self._next > now:
+                self._next = now + (self._next - now) * self._last_rate / rate
+            self._last_rate = rate
+        return rate
 
 
 class Meter:

@@ -4,14 +4,15 @@ A schedule is a list of windows, parted by semicolons: `mo-fr 08:00-18:00 20; sa
 A window has days (`mo`, `mo-fr`, `mo,we`; none: all), hours (none: the whole day; past midnight
 they belong to the day they begin on) and a rate in MiB/s, `pause` or `unlimited`. The first window
 that holds decides; outside of all of them nothing is limited. A bare number holds always, and 0
-is no limit. Hours are those of the clock of the machine that moves.
+is no limit. Hours are those of the schedule's time zone; without one, of the machine that moves.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+import zoneinfo
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from releve.blocks.errors import BlocksError
@@ -24,6 +25,8 @@ DAY_MINUTES = 24 * 60
 _HOURS = re.compile(r"(\d\d?):(\d\d)-(\d\d?):(\d\d)")
 _RATE = re.compile(r"\d+(\.\d+)?")
 UNLIMITED = math.inf
+LEAST = 0.001  # MiB/s: a share of a slow line is not rounded to none
+WEEK_MINUTES = 7 * DAY_MINUTES
 
 
 class ScheduleError(BlocksError):
@@ -47,28 +50,102 @@ class Window:
             return True
         return (day - 1) % len(DAYS) in self.days and minute + DAY_MINUTES < self.end
 
+    def __str__(self) -> str:
+        """Write the window as `parse` reads it."""
+        words = []
+        if len(self.days) < len(DAYS):
+            names = [DAYS[day] for day in sorted(self.days)]
+            run = 1 < len(names) == max(self.days) - min(self.days) + 1
+            words.append(f"{names[0]}-{names[-1]}" if run else ",".join(names))
+        if (self.start, self.end) != (0, DAY_MINUTES):
+            words.append(f"{_clock(self.start)}-{_clock(self.end)}")
+        spoken = {0.0: "pause", UNLIMITED: "unlimited"}
+        rate = spoken.get(self.rate) or f"{self.rate:.3f}".rstrip("0").rstrip(".")
+        return " ".join([*words, rate])
+
+    @property
+    def always(self) -> bool:
+        """Whether it holds at any hour of the week."""
+        return len(self.days) == len(DAYS) and self.end - self.start >= DAY_MINUTES
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The windows of a week, the first that holds decides."""
+    """The windows of a week, the first that holds decides, by the clock of `zone`."""
 
     windows: tuple[Window, ...] = ()
+    zone: datetime.tzinfo | None = None
 
     def rate(self, moment: datetime.datetime) -> float:
         """Return the MiB/s allowed at a moment: 0 is a pause, infinity no limit."""
-        minute = moment.hour * 60 + moment.minute
+        local = moment.astimezone(self.zone)
+        return self._at(local.weekday(), local.hour * 60 + local.minute)
+
+    def _at(self, day: int, minute: int) -> float:
         for window in self.windows:
-            if window.holds(moment.weekday(), minute):
+            if window.holds(day, minute):
                 return window.rate
         return UNLIMITED
 
+    def mean(self, line: float) -> float:
+        """Return the MiB/s that a week allows on average over a line of `line` MiB/s."""
+        if not self.windows:
+            return line
+        minutes = (divmod(minute, DAY_MINUTES) for minute in range(WEEK_MINUTES))
+        return sum(min(line, self._at(day, minute)) for day, minute in minutes) / WEEK_MINUTES
 
-def parse(text: str) -> Schedule:
-    """Return the schedule that a text describes; raise ScheduleError naming what is wrong."""
+    def shared(self, count: int) -> Schedule:
+        """Return what each of `count` may have of this."""
+        return replace(
+            self,
+            windows=tuple(
+                replace(one, rate=max(LEAST, one.rate / count) if one.rate else 0.0)
+                for one in self.windows
+            ),
+        )
+
+    def __str__(self) -> str:
+        """Write the schedule as `parse` reads it; its zone is not part of it."""
+        return "; ".join(map(str, self.windows)) or "0"
+
+
+NO_LIMIT = Schedule()
+
+
+def parse(text: str, zone: str = "") -> Schedule:
+    """Return the schedule that a text describes, of a zone by its IANA name.
+
+    Raises ScheduleError naming what is wrong.
+    """
     parts = [part.strip() for part in text.split(";")]
+    if not any(parts):
+        message = "bandwidth: nothing; write 0 for no limit"
+        raise ScheduleError(message)
     if len(parts) == 1 and _RATE.fullmatch(parts[0]) and float(parts[0]) == 0:
-        return Schedule()
-    return Schedule(tuple(_window(part) for part in parts if part))
+        return NO_LIMIT
+    windows = tuple(_window(part) for part in parts if part)
+    clock = zone and not all(window.always for window in windows)
+    found = Schedule(windows, _zone(zone) if clock else None)
+    if not found.mean(1.0):
+        message = f"bandwidth {text!r}: a pause that never ends"
+        raise ScheduleError(message)
+    return found
+
+
+def _zone(name: str) -> zoneinfo.ZoneInfo:
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (OSError, ValueError) as error:
+        message = f"time zone {name!r}: {error}"
+        raise ScheduleError(message) from error
+    except KeyError as error:
+        message = f"time zone {name!r} is not known here; install the package tzdata"
+        raise ScheduleError(message) from error
+
+
+def _clock(minutes: int) -> str:
+    hour = minutes // 60 if minutes <= DAY_MINUTES else minutes // 60 - 24
+    return f"{hour:02}:{minutes % 60:02}"
 
 
 def _window(text: str) -> Window:

@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 waive_option = click.option(
     "--waive", multiple=True, metavar="ID=REASON", help="Take the risk of one check; says why."
 )
+bandwidth_option = click.option(
+    "--bandwidth",
+    default="",
+    metavar="LIMIT",
+    help=(
+        "What all seeds take of one old host's line: MiB/s (0: all), or by the hours of the week"
+        " in the town's time zone, as 'mo-fr 08:00-18:00 20'; left out: the town file's."
+    ),
+)
 
 
 @click.command()
@@ -35,7 +44,7 @@ waive_option = click.option(
 @json_option
 @waive_option
 @click.option("--window", type=float, help="Hours that the cutover and a way back may take.")
-@click.option("--bandwidth", type=float, default=0, help="MiB/s of the seed at most; 0: all.")
+@bandwidth_option
 @click.option(
     "--at",
     type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%H:%M"]),
@@ -59,7 +68,7 @@ def plan(
     as_json: bool,
     waive: Sequence[str],
     window: float | None,
-    bandwidth: float,
+    bandwidth: str,
     at: datetime.datetime | None,
     probe: float,
     weekend: datetime.datetime | None,

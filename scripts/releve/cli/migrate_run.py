@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from releve.cli.migrate_back import go_back
-from releve.cli.migrate_plan import waive_option
+from releve.cli.migrate_plan import bandwidth_option, waive_option
 from releve.cli.options import inventory_option, json_option, say, town_of
 from releve.errors import ExitCode, InputError, LaterError, RefusedError
 from releve.migrate import patience, plan
@@ -54,7 +54,7 @@ at_option = click.option(
 @click.command()
 @inventory_option
 @click.option("--all", "every", is_flag=True, help="Move every guest of the town.")
-@click.option("--bandwidth", type=float, default=0, help="MiB/s of each seed; 0: the town file's.")
+@bandwidth_option
 @click.option("--parallel", type=click.IntRange(min=0), default=0, help="Guests copied at once.")
 @click.option("--wait", is_flag=True, help="Copy on until `releve migrate cutover GUEST --now`.")
 @click.option("--hold", is_flag=True, help="Stop before the target starts; run again to go on.")
@@ -77,7 +77,7 @@ def run(
     *,
     guests: Sequence[str],
     every: bool,
-    bandwidth: float,
+    bandwidth: str,
     parallel: int,
     wait: bool,
     hold: bool,

@@ -29,7 +29,9 @@ def audit(migration: Migration) -> None:
     wrong, blocks, seals = "", 0, []
     for disk in dict(record.last("volumes") or {})["sizes"]:
         try:
-            counts = migration.worker(disk).do("audit", source=source.uri(disk))
+            counts = migration.worker(disk).do(
+                "audit", None, source=source.uri(disk), **migration.limit()
+            )
         except WorkerError as error:
             if error.kind != "difference":
                 raise

@@ -161,7 +161,7 @@ class Copying:
         source's host hashes for itself where it can.
         """
         feed = self.source.hashes(disk) if last else None
-        limit = {} if last else {"bandwidth": f"{self.migration.bandwidth:g}"}
+        limit = {} if last else self.migration.limit()
         try:
             return self.work(disk, verb, self.source.uri(disk), feed, read_back=last, **limit)
         finally:

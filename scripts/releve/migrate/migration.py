@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from releve.blocks.schedule import NO_LIMIT, Schedule
 from releve.errors import RefusedError
 from releve.migrate import worker
 from releve.migrate.audit import audit
@@ -51,17 +52,17 @@ class Place:
 class Migration:
     """What a run knows of one guest: where it is, where it goes, and its journal.
 
-    `bandwidth` limits the seed, in MiB/s; 0 means no limit. `say` shows one line to a person.
-    `hold` ends the run when the target is verified and the source fenced, both at rest; the next
-    run without it starts the target. `place` is its place among guests that move beside it;
-    `proved` the epoch whose target this run has read back.
+    `bandwidth` limits the seed and the audit (no window: not at all). `say` shows one line to a
+    person. `hold` ends the run when the target is verified and the source fenced, both at rest;
+    the next run without it starts the target. `place` is its place among guests that move beside
+    it; `proved` the epoch whose target this run has read back.
     """
 
     town: Town
     name: str
     record: Record
     say: Callable[[str], None]
-    bandwidth: float = 0
+    bandwidth: Schedule = NO_LIMIT
     hold: bool = False
     patience: Patience = field(default_factory=Patience)
     place: Place = field(default_factory=Place)
@@ -111,6 +112,10 @@ class Migration:
         """Return the worker of one disk."""
         record = self.record
         return worker.Worker(self.node, record.run, record.manifest, disk, record.progress)
+
+    def limit(self) -> dict[str, str]:
+        """Return the worker's options that hold it to the bandwidth, by the town's clock."""
+        return {"bandwidth": str(self.bandwidth), "zone": self.town.town.timezone}
 
     def paths(self) -> dict[str, str]:
         """Return where this run's volumes are on the node."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from releve.blocks.errors import BlocksError
 from releve.drills.evidence import Evidence
 from releve.errors import LaterError, ReleveError
+from releve.migrate.bandwidth import share
 from releve.migrate.errors import GateError, MigrateError
 from releve.migrate.migration import Migration, Place
 from releve.migrate.patience import Patience
@@ -29,6 +30,7 @@ from releve.migrate.record import OVER, Record, verdicts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from releve.blocks.schedule import Schedule
     from releve.migrate.preflight.facts import Facts
     from releve.town import Town
 
@@ -67,14 +69,15 @@ TELLING = {
 class Orders:
     """What a person wants of a run.
 
-    `bandwidth` limits each seed in MiB/s (0: what the town file allows), `parallel` the guests
-    copied at once from one old host (0: what the town file says). `hear` is told every event, and
+    `bandwidth` limits what all seeds take of one old host's line, in MiB/s or by the hours of the
+    week (nothing: what the town file allows), `parallel` the guests copied at once from one old
+    host (0: what the town file says). `hear` is told every event, and
     progress as event `progress`. Each guest whose move begins is planned first with the waivers
     `waive` (words like `copy-fresh=reason`), or held to the frozen `plan`; a refused one is not
     touched. `gather` gives its facts; left out, the hosts are asked.
     """
 
-    bandwidth: float = 0
+    bandwidth: str = ""
     hold: bool = False
     parallel: int = 0
     patience: Patience = field(default_factory=Patience)
@@ -166,9 +169,9 @@ def run_guests(
     orders = orders or Orders()
     chosen = order(town, names)
     parallel = orders.parallel or town.migrate.parallel
-    bandwidth = orders.bandwidth or town.migrate.bandwidth / parallel
+    limit = share(town, chosen, orders.bandwidth, parallel)
     gather = orders.gather or Gatherer(town, chosen).facts
-    orders = dataclasses.replace(orders, bandwidth=bandwidth, gather=gather)
+    orders = dataclasses.replace(orders, gather=gather)
     turns = Turns(town, chosen, parallel)
     with Evidence("migrate", EVIDENCE) as evidence:
         lock = threading.Lock()
@@ -177,7 +180,7 @@ def run_guests(
             record = None
             try:
                 record = Record(name, hear=orders.hear)
-                return _run_guest(town, record, say, orders, turns.turn(name))
+                return _run_guest(town, record, say, orders, place=turns.turn(name), limit=limit)
             except ReleveError as error:
                 return Result(name, "busy", error)
             finally:
@@ -208,16 +211,20 @@ def _side_by_side(one: Callable[[str], Result], names: Sequence[str]) -> list[Re
 
 
 def _run_guest(
-    town: Town, record: Record, say: Callable[[str], None], orders: Orders, place: Place
+    town: Town,
+    record: Record,
+    say: Callable[[str], None],
+    orders: Orders,
+    *,
+    place: Place,
+    limit: Schedule,
 ) -> Result:
     name = record.guest
     try:
         if record.stage in OVER:
-            terms = Terms(orders.waive, bandwidth=orders.bandwidth)
+            terms = Terms(orders.waive, bandwidth=str(limit))
             record.permit = permit(town, name, terms, orders.plan, orders.gather)
-        Migration(
-            town, name, record, say, orders.bandwidth, orders.hold, orders.patience, place
-        ).go_on()
+        Migration(town, name, record, say, limit, orders.hold, orders.patience, place).go_on()
     except ReleveError as error:
         return Result(name, record.stage, error)
     except BlocksError as error:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    WithJsonSchema,
+)
+
+from releve.blocks.schedule import ScheduleError, parse
 
 NAME_PATTERN = r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"
 MAC_PATTERN = r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$"
@@ -20,6 +30,24 @@ def _unicast(mac: str) -> str:
     return mac
 
 
+def _bandwidth(value: Any) -> str:  # noqa: ANN401  # YAML
+    """Return a limit as its text; a number is one, too."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        message = "is no bandwidth; write MiB/s as a number, or windows as `mo-fr 08:00-18:00 20`"
+        raise ValueError(message)  # pydantic takes no TypeError
+    text = f"{value:.10g}" if isinstance(value, float) else str(value)
+    try:
+        parse(text)
+    except ScheduleError as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+Bandwidth = Annotated[
+    str,
+    BeforeValidator(_bandwidth),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]}),
+]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Mac = Annotated[str, Field(pattern=MAC_PATTERN), AfterValidator(_unicast)]
 Seconds = Annotated[int, Field(gt=0, le=86_400)]
@@ -267,8 +295,13 @@ class Migrate(Section):
     """How guests are moved off the old hosts."""
 
     parallel: int = Field(default=2, gt=0, description="Guests copied from one old host at once.")
-    bandwidth: int = Field(
-        default=0, ge=0, description="Of one old host's line, in MiB/s, for all; 0: all of it."
+    bandwidth: Bandwidth = Field(
+        default="0",
+        description=(
+            "What all copies may take of one old host's line, in MiB/s: a number (0: all of it),"
+            " or by the hours of the week in the town's time zone:"
+            " `mo-fr 08:00-18:00 20; sa 20:00-02:00 pause` (see how to move guests)."
+        ),
     )
     soak_days: int = Field(
         default=7, ge=0, description="From a move until its source may be retired."

@@ -10,7 +10,7 @@ import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, WithJsonSchema
 from pydantic_core import PydanticUndefined
 
 import releve
@@ -111,7 +111,8 @@ NAMES = {
 
 
 def _type(info: FieldInfo) -> str:
-    shown = _name(info.annotation)
+    own = [one.json_schema for one in info.metadata if isinstance(one, WithJsonSchema)]
+    shown = _either(own[0]) if own and own[0] else _name(info.annotation)
     limits = [
         f"{word} {getattr(one, attribute):,}".replace(",", " ")
         for one in info.metadata
@@ -119,6 +120,11 @@ def _type(info: FieldInfo) -> str:
         if getattr(one, attribute, None) is not None
     ]
     return ", ".join([shown, *limits])
+
+
+def _either(schema: dict[str, Any]) -> str:
+    """Say which kinds of value a schema written by hand takes."""
+    return " or ".join({"string": "text"}.get(one["type"], one["type"]) for one in schema["anyOf"])
 
 
 def _name(annotation: Any) -> str:  # noqa: ANN401  # any annotation

@@ -243,7 +243,7 @@ def test_the_worker_speaks_while_it_only_looks_at_the_disk(
 ) -> None:
     """A caller takes silence for death; a large disk in small pieces is looked at for minutes."""
     ends = (f"--source={machine.uri}", f"--target={worker.target}")
-    argv = worker.argv("seed", *ends, "--schedule=mo-su 00:00-24:00 50; unlimited")
+    argv = worker.argv("seed", *ends, "--schedule=sa-mo 50; unlimited", "--zone=Asia/Tokyo")
 
     said = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
 

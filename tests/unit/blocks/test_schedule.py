@@ -56,6 +56,9 @@ def test_the_first_window_that_holds_decides(text: str, day: str, clock: str, ra
     ("text", "reason"),
     [
         ("fast", "'fast' is no rate"),
+        ("", "write 0 for no limit"),
+        ("pause", "a pause that never ends"),
+        ("mo-fr pause; sa,su pause; 5", "a pause that never ends"),
         ("-5", "'-5' is no rate"),
         ("mo-fr 08:00-18:00", "'08:00-18:00' is no rate"),
         ("mo-fr 08:00-18:00 0", "'0' is no rate"),
@@ -73,6 +76,47 @@ def test_the_first_window_that_holds_decides(text: str, day: str, clock: str, ra
 def test_a_bad_schedule_is_named(text: str, reason: str) -> None:
     with pytest.raises(ScheduleError, match=reason):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0", "20", "mo-fr 08:00-18:00 20", "sa 20:00-02:00 pause; mo,we 0.125; 40", "22:00-24:00 7.5"],
+)
+def test_a_schedule_is_written_as_it_is_read(text: str) -> None:
+    assert str(parse(text)) == text
+    assert parse(str(parse(text).shared(3))).shared(1) == parse(str(parse(text).shared(3)))
+
+
+def test_a_share_of_little_is_still_something() -> None:
+    assert str(parse("0.001; mo pause").shared(100)) == "0.001; mo pause"
+
+
+def test_hours_are_those_of_the_zone_that_was_named() -> None:
+    limit = parse("mo 08:00-09:00 5", "America/New_York")
+    noon = datetime.datetime(2026, 11, 23, 13, 30, tzinfo=datetime.UTC)
+
+    assert limit.rate(noon) == 5
+    assert limit.rate(noon + datetime.timedelta(hours=1)) == FREE
+
+
+@pytest.mark.parametrize("zone", ["Europe/Bruxelles", "../etc/passwd", "/etc/passwd"])
+def test_a_zone_that_is_not_known_is_named(zone: str) -> None:
+    with pytest.raises(ScheduleError, match="time zone"):
+        parse("mo 08:00-09:00 5", zone)
+    assert parse("5", zone).zone is None, "a plain number needs no clock"
+
+
+def test_a_seed_that_runs_past_an_edge_changes_its_rate_there() -> None:
+    """Without that the second piece would come after an hour: it was promised at the old rate."""
+    moments = [at("mo", "08:59")] * 3
+
+    def clock() -> datetime.datetime:
+        return moments.pop() if moments else at("mo", "09:00")
+
+    limit = parse("08:00-09:00 0.001; 09:00-10:00 1000")
+    jobs = Jobs(iter([Range(0, 4 << 20), Range(4 << 20, 4 << 20)]), limit, clock)
+
+    assert len(list(jobs)) == 2
 
 
 def test_nothing_is_given_out_in_a_pause_and_all_after_it() -> None:

@@ -55,6 +55,7 @@ class World:
     manifests: dict[str, dict[str, list[int | None]]] = field(default_factory=dict)
     at_stop: dict[str, list[int]] = field(default_factory=dict)
     verbs: list[str] = field(default_factory=list)
+    limits: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # as a verb was last told
     dies_in: str = ""  # the verb during which the source's QEMU is killed, once
     watched: bool = False  # somebody starts it again at once
     boots: int = 1
@@ -282,6 +283,7 @@ class FakeWorker:
         assert feed is None
         world = self.world
         world.verbs.append(f"{verb} {self.disk}")
+        world.limits[verb] = tuple(options.get(word) for word in ("bandwidth", "zone"))
         world.work()
         if world.dies_in == verb:
             world.dies_in, world.source_on = "", False

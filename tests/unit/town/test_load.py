@@ -10,6 +10,8 @@ from releve.errors import InputError
 from releve.town import load_town
 
 LAB = Path(__file__).parents[3] / "inventory" / "lab" / "town.yml"
+END = "  language: fr\n"
+LIMIT = END + "migrate: {bandwidth: "
 
 
 def town_with(tmp_path: Path, old: str, new: str) -> Path:
@@ -44,6 +46,19 @@ def test_the_embedded_town_is_right() -> None:
         ("vmid: 102\n", "vmid: 102\n    vmid: 103\n", "said twice, first on line"),
         ("plugin: releve_town\n", "", "plugin: is missing"),
         ("hosts:\n", "hosts: [\n", "this is not YAML"),
+        (END, LIMIT + "-5}\n", "'-5' is no rate"),
+        (
+            END,
+            LIMIT + "yes}\n",
+            "migrate.bandwidth: is no bandwidth",
+        ),
+        (
+            END,
+            LIMIT + "[20]}\n",
+            "write MiB/s as a number, or windows",
+        ),
+        (END, LIMIT + "lu-ve 20}\n", "'lu-ve' is no day"),
+        (END, LIMIT + "pause}\n", "a pause that never ends"),
         ("vmid: 102", "vmid: many", "guests.dossiers.vmid: input should be a valid integer"),
     ],
 )

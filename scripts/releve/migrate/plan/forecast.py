@@ -82,11 +82,12 @@ def forecast(facts: Facts) -> Forecast | None:
         return None
     assumed: list[str] = []
     rate = _rate(facts, assumed)
+    mean = _limited(facts, rate, assumed)
     listed = {disk.name: disk.size_mib * MIB for disk in facts.guest.disks}
     data = {
         disk.name: disk.allocated or disk.size or listed.get(disk.name, 0) for disk in source.disks
     }
-    seed = sum(data.values()) / rate
+    seed = sum(data.values()) / mean
     reading = facts.path.read_rate or rungs.Rates().disk
     rates = rungs.Rates(line=rate, disk=reading, source=reading)
     disks = []
@@ -104,14 +105,20 @@ def forecast(facts: Facts) -> Forecast | None:
 
 
 def _rate(facts: Facts, assumed: list[str]) -> float:
-    """Return the bytes a second of the seed: the slowest of network, disk and limit."""
+    """Return the bytes a second of a round: the slower one of network and disk."""
     rates = [rate for rate in (facts.path.rate, facts.path.read_rate) if rate]
     if not facts.path.rate:
         assumed.append(f"{ASSUMED_RATE / MIB:.0f} MiB/s from the old host to the node")
         rates.append(ASSUMED_RATE)
-    if facts.bandwidth:
-        rates.append(facts.bandwidth * MIB)
     return min(rates)
+
+
+def _limited(facts: Facts, rate: float, assumed: list[str]) -> float:
+    """Return the bytes a second of the seed, which alone is held to the limit."""
+    mean = facts.bandwidth.mean(rate / MIB) * MIB
+    if len(facts.bandwidth.windows) > 1 or facts.bandwidth.zone:
+        assumed.append(f"{mean / MIB:.0f} MiB/s for the seed, the mean of the schedule's week")
+    return mean
 
 
 def _last(disk: DiskFacts, data: int, seed: float, rate: float, assumed: list[str]) -> int:

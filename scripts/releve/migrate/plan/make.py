@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from releve.drills.evidence import now
 from releve.errors import RefusedError
+from releve.migrate.bandwidth import share
 from releve.migrate.plan.forecast import Forecast, forecast
 from releve.migrate.plan.frozen import SCHEMA, changes, seal
 from releve.migrate.plan.order import order, waves
@@ -127,7 +128,8 @@ def matters(facts: Facts) -> dict[str, Any]:
 def plan_guest(facts: Facts, terms: Terms) -> GuestPlan:
     """Judge one guest; raises InputError for a waiver that cannot be."""
     waivers = waivers_of(facts.town, facts.name, terms.waive)
-    facts = replace(facts, window=terms.window, bandwidth=terms.bandwidth)
+    limit = share(facts.town, [facts.name], terms.bandwidth)
+    facts = replace(facts, window=terms.window, bandwidth=limit)
     expected = forecast(facts)
     if expected is not None:
         facts = replace(facts, seed=expected.seed, downtime=expected.downtime)
@@ -150,7 +152,8 @@ def make_plan(
     for name in chosen:
         waivers_of(town, name, terms.waive)  # what cannot be is said before any host is asked
     gather = gather or Gatherer(town, chosen, seconds).facts
-    guests = [plan_guest(gather(name), terms) for name in chosen]
+    each = replace(terms, bandwidth=str(share(town, chosen, terms.bandwidth)))
+    guests = [plan_guest(gather(name), each) for name in chosen]
     content = {
         "schema": SCHEMA,
         "made": now(),

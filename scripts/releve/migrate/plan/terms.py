@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What whoever plans wants: `window` in seconds, `bandwidth` in MiB/s, waivers as id=reason.
+    """What whoever plans wants: `window` in seconds, waivers as id=reason.
 
-    `at` is the moment before which no guest is stopped; the window begins there.
+    `bandwidth` is what all copies may take of one old host's line, in MiB/s or by the hours of the
+    week; nothing: what the town file says. `at` is the moment before which no guest is stopped;
+    the window begins there.
     """
 
     waive: Sequence[str] = ()
     window: float | None = None
-    bandwidth: Any = 0
+    bandwidth: str = ""
     at: datetime.datetime | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -62,13 +64,13 @@ class Window:
 def hold(
     frozen: Mapping[str, Any],
     moment: datetime.datetime,
-    bandwidth: Any,  # noqa: ANN401  # a number or a schedule, as the command line has it
+    bandwidth: str,
     at: datetime.datetime | None,
-) -> tuple[Any, Window | None]:
+) -> tuple[str, Window | None]:
     """Return bandwidth and window that a run of this plan has.
 
-    `bandwidth` (0: not said) and `at` (None: not said) are the command line's. Raises RefusedError
-    when they say something else than the plan, or when its window is over.
+    `bandwidth` (nothing: not said) and `at` (None: not said) are the command line's. Raises
+    RefusedError when they say something else than the plan, or when its window is over.
     """
     terms = frozen["terms"]
     made = f"the plan of {frozen['made']}"

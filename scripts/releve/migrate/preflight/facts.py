@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from releve.blocks.schedule import NO_LIMIT, Schedule
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -227,7 +229,7 @@ class Facts:
     window: float | None = None  # seconds that the cutover and a way back may take
     downtime: float | None = None  # seconds, as forecast
     seed: float | None = None  # seconds, as forecast
-    bandwidth: float = 0  # MiB/s at most; 0: no limit
+    bandwidth: Schedule = NO_LIMIT  # of the seed
 
     @property
     def guest(self) -> Guest:

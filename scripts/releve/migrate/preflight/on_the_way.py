@@ -70,9 +70,10 @@ def office_traffic_spared(facts: Facts) -> Said:
     """A seed that lasts into office hours leaves room for others."""
     if facts.seed is None:
         return unknown("no forecast")
-    limit = f"at most {facts.bandwidth:g} MiB/s" if facts.bandwidth else "no limit"
+    limited = bool(facts.bandwidth.windows)
+    limit = f"at most {facts.bandwidth} MiB/s" if limited else "no limit"
     text = f"{span(facts.seed)}, {limit}"
-    return passed(text) if facts.bandwidth or facts.seed < NIGHT else warning(text)
+    return passed(text) if limited or facts.seed < NIGHT else warning(text)
 
 
 @PATH.add(

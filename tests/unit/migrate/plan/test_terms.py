@@ -30,28 +30,28 @@ def plan(**terms: Any) -> dict[str, Any]:
 
 
 def test_a_run_has_the_bandwidth_and_the_window_of_its_plan() -> None:
-    frozen = plan(bandwidth=20, window=DAY, at=SATURDAY)
+    frozen = plan(bandwidth="20", window=DAY, at=SATURDAY)
 
-    assert hold(frozen, SATURDAY - HOUR, 0, None) == (
-        20,
+    assert hold(frozen, SATURDAY - HOUR, "", None) == (
+        "20",
         Window(SATURDAY, SATURDAY + datetime.timedelta(days=1)),
     )
-    assert hold(frozen, SATURDAY, 20, SATURDAY)[0] == 20, "saying the same again is no fault"
-    assert hold(plan(), SATURDAY, 0, None) == (0, None)
+    assert hold(frozen, SATURDAY, "20", SATURDAY)[0] == "20", "saying the same again is no fault"
+    assert hold(plan(), SATURDAY, "", None) == ("", None)
 
 
 @pytest.mark.parametrize(
     ("terms", "bandwidth", "at", "why"),
     [
-        ({"bandwidth": 20}, 50, None, r"--bandwidth 50: the plan of .* with --bandwidth 20"),
-        ({}, 50, None, r"--bandwidth 50: .* made without --bandwidth; leave it out, or plan again"),
-        ({"at": SATURDAY}, 0, SATURDAY + HOUR, r"--at 2026-12-05T09:00: .* 2026-12-05 08:00"),
-        ({}, 0, SATURDAY, r"--at 2026-12-05T08:00: .* made without an hour"),
-        ({"at": SATURDAY, "window": 60.0}, 0, None, r"its window is over \(2026-12-05 08:00 \+01"),
+        ({"bandwidth": "20"}, "50", None, r"--bandwidth 50: the plan of .* with --bandwidth 20"),
+        ({}, "50", None, r"--bandwidth 50: .* made without --bandwidth; leave it out"),
+        ({"at": SATURDAY}, "", SATURDAY + HOUR, r"--at 2026-12-05T09:00: .* 2026-12-05 08:00"),
+        ({}, "", SATURDAY, r"--at 2026-12-05T08:00: .* made without an hour"),
+        ({"at": SATURDAY, "window": 60.0}, "", None, r"its window is over \(2026-12-05 08:00 \+01"),
     ],
 )
 def test_a_word_that_contradicts_the_plan_is_refused(
-    terms: dict[str, Any], bandwidth: float, at: datetime.datetime | None, why: str
+    terms: dict[str, Any], bandwidth: str, at: datetime.datetime | None, why: str
 ) -> None:
     with pytest.raises(RefusedError, match=why):
         hold(plan(**terms), SATURDAY + HOUR, bandwidth, at)
@@ -85,14 +85,14 @@ def test_the_window_of_the_plan_is_what_the_run_is_judged_by() -> None:
 
 
 def test_the_journal_keeps_the_terms_and_a_changed_hour_is_a_difference() -> None:
-    frozen = plan(bandwidth=20, at=SATURDAY)
+    frozen = plan(bandwidth="20", at=SATURDAY)
 
     assert permit(good().town, "compta", frozen=frozen, gather=given(good()))["terms"] == {
         "window_seconds": None,
-        "bandwidth": 20,
+        "bandwidth": "20",
         "at": "2026-12-05T08:00:00+01:00",
     }
-    assert files.differences(plan(bandwidth=20), frozen) == [
+    assert files.differences(plan(bandwidth="20"), frozen) == [
         "terms: at: None -> 2026-12-05T08:00:00+01:00"
     ]
 
@@ -101,7 +101,7 @@ def test_the_command_line_is_held_to_the_plan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    file = files.write(plan(bandwidth=20))
+    file = files.write(plan(bandwidth="20"))
 
     words = ["-i", str(LAB), "migrate", "run", "compta", "--plan", str(file), "--bandwidth", "50"]
     done = CliRunner().invoke(cli, words)
