@@ -23,6 +23,7 @@ UPS_DRIVER_MOUNT = "/usr/lib/releve-ups"
 WORLD_MOUNT = "/run/releve-world"
 IMAGE_OF_KIND = {"old": "old", "node": "node", "bay": "host", "vault": "host"}
 _GUEST_HOST = ("--cap-add", "NET_ADMIN,NET_RAW,SYS_ADMIN", "--device", "/dev/net/tun")
+_FUSE = Path("/dev/fuse")
 # A host that may unmount would do so with what the lab lends it, before NUT's last hook has cut
 # the power with the driver that lies there.
 _STAY_MOUNTED = "[Unit]\nDefaultDependencies=no\n"
@@ -81,6 +82,8 @@ def spec_of(name: str, address: IPv4Address, loan: Loan, *, login: bool = True) 
     with_repository = loan.image != "old"
     if loan.bridge:
         options += _GUEST_HOST
+    if loan.image == "node" and _FUSE.exists():
+        options += ["--device", str(_FUSE)]  # it mounts the files of stopped guests
     if with_repository:
         options += _mount(repository(), REPOSITORY_MOUNT, "ro")
     if loan.double:

@@ -30,6 +30,7 @@ ROLE_PACKAGES = (
     "nut-server",
     "python3-libnbd",
     "socat",
+    "sshfs",
 )
 REPOSITORY_MOUNT = "/srv/apt"
 KEEP_DAYS = 30

@@ -15,6 +15,7 @@ from releve.errors import LaterError
 from releve.migrate import faults, patience
 from releve.migrate.errors import ForeignError, MigrateError, WorkerError
 from releve.migrate.forecast import forecast
+from releve.migrate.gates import note_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -74,6 +75,10 @@ class Copying:
         if found is None or (found.running and (guest is None or guest.id == found.id)):
             raise error
         state = "started again" if found.running else found.state
+        if self.source.rung != "bitmaps":
+            self.migration.say(f"{self.name}: {error}; its source is read once more")
+            self.record.note("source-lost", why=str(error), state=state)
+            return
         self.migration.say(
             f"{self.name}: {error}; its QEMU died and what it recorded is lost (it is {state}):"
             " it goes on by comparing hashes, no data is lost"
@@ -103,6 +108,8 @@ class Copying:
             afresh = not record.epoch or record.distrusted
             record.note("epoch-began", number=record.epoch + 1, afresh=afresh)
             source.begin(record.label)
+        if source.rung == "hash-delta" and guest.running:
+            note_ports(migration)  # nobody will be asked when it has stopped
         migration.identify(guest.definition)
         migration.by_root(migration.target.opening(record.earlier_runs()))
         paths = migration.target.prepare(record.run, sizes, record.earlier_runs())
@@ -143,7 +150,8 @@ class Copying:
             return
         verb = "seed" if self.record.afresh else "delta"
         word = "seed" if verb == "seed" else "comparing by hashes"
-        self.migration.say(f"{self.name}: {word} while it works")
+        when = "while it works" if guest.running else f"as it rests at {self.source.host}"
+        self.migration.say(f"{self.name}: {word} {when}")
         self.record.note("seed-began", verb=verb)
         start = time.monotonic()
         counts = [self.copy(disk.name, verb) for disk in guest.disks]
@@ -157,15 +165,19 @@ class Copying:
     def copy(self, disk: str, verb: str, *, last: bool = False) -> dict[str, Any]:
         """Run `seed` or `delta` for one disk and return its counts.
 
-        The `last` one comes after the stop: it is not slowed down, it is read back, and the
-        source's host hashes for itself where it can.
+        The `last` one comes after the stop: it is not slowed down, and it is read back. The
+        source's host hashes what rests for itself, where it can.
         """
-        feed = self.source.hashes(disk) if last else None
+        rests = self.source.rung == "hash-delta"
+        feed = self.source.hashes(disk) if last or (rests and verb == "delta") else None
         limit = {} if last else self.migration.limit()
         try:
-            return self.work(disk, verb, self.source.uri(disk), feed, read_back=last, **limit)
+            counts = self.work(disk, verb, self.source.uri(disk), feed, read_back=last, **limit)
         finally:
             self.withdraw(disk)
+        # what a list has compared stayed where it was
+        crossed = counts["read"] + (0 if feed is not None else counts.get("compared", 0))
+        return {**counts, "by": "reading" if feed is None else "list", "crossed": crossed}
 
     def work(
         self,

@@ -29,28 +29,32 @@ ANSWER_KEYS = ("newest", "sum", "unclean", "boots")
 class Cutover:
     """Takes one guest from running at its source to off, moved and fenced."""
 
-    def __init__(self, migration: Migration, guest: SourceGuest) -> None:
-        """`guest` is as its host has it now."""
-        self.migration, self.guest = migration, guest
+    def __init__(self, migration: Migration, guest: SourceGuest, heard: Listener) -> None:
+        """`guest` is as its host has it now; `heard` has listened to it until now."""
+        self.migration, self.guest, self.heard = migration, guest, heard
         self.record, self.source = migration.record, migration.source
+        self.where_it_is = f"{migration.name} goes on at its source"
 
     def do(self) -> None:
         """Do it all. Whatever fails before the fence, the guest goes on at its source."""
         migration = self.migration
-        note_ports(migration)
+        if self.source.rung != "hash-delta" or not self.record.last("baseline"):
+            note_ports(migration)
         mark = self.source.mark()
         self.record.note("cutover-began", mark=mark)
         migration.say(f"{migration.name}: cutover")
         try:
             self._power_off()
             self._move()
-        except PowerButtonError:
-            self.record.check("power-off", passed=False, note="guest-ignores-power-button")
-            self.record.note("cutover-aborted", why="guest-ignores-power-button")
+        except PowerButtonError as error:
+            deaf = self.source.rung == "bitmaps"
+            why = "guest-ignores-power-button" if deaf else str(error)
+            self.record.check("power-off", passed=False, note=why)
+            self.record.note("cutover-aborted", why=why)
             raise
         except (CommandError, MigrateError, MonitorError, PveError) as error:
             self.record.note("source-returned", why=str(error))
-            raise MigrateError(f"{error}; {migration.name} goes on at its source") from error
+            raise MigrateError(f"{error}; {self.where_it_is}") from error
         self.record.note("verified")
         self.source.fence(mark)
         faults.start_source_again(self.source, mark)
@@ -61,10 +65,13 @@ class Cutover:
         with Listener(self.migration.guest) as listener:
             self.record.note("power-button")
             self.source.power_off(self.migration.guest.stop_seconds)
-        newest = listener.newest
-        told = {} if newest is None else dataclasses.asdict(newest)
+        last = listener if listener.newest else self.heard
+        told = {} if last.newest is None else dataclasses.asdict(last.newest)
         answer = {key: told[key] for key in ANSWER_KEYS if key in told}
-        self.record.note("guest-off", last_answer=listener.at, **answer)
+        if last.newest or self.source.rung == "bitmaps":
+            self.record.note("guest-off", last_answer=last.at, **answer)
+        else:  # a person stopped it, before anybody listened
+            self.record.note("guest-off", unheard=True)
         self.record.check("power-off", passed=True)
 
     def _move(self) -> None:
@@ -75,7 +82,8 @@ class Cutover:
             self._carry_firmware()
             self.source.release()
         except BaseException:
-            self.source.start()
+            if by_hand := self.source.start():
+                self.where_it_is = f"{self.migration.name} is not started: {by_hand}"
             raise
 
     def _last_delta(self) -> int:
@@ -83,6 +91,11 @@ class Cutover:
         if self.source.rung == "bitmaps":
             return copying.round(self.guest)
         counts = [copying.copy(disk.name, "delta", last=True) for disk in self.guest.disks]
+        here = [disk.name for disk, count in zip(self.guest.disks, counts, strict=True)
+                if count["by"] == "list"]  # fmt: skip
+        note = f"hashed at {self.source.host}: {', '.join(here)}" if here else ""
+        crossed = sum(count["crossed"] for count in counts)
+        self.record.check("bytes-at-cutover", passed=True, value=crossed, unit="B", note=note)
         return sum(count["read"] for count in counts)
 
     def _carry_firmware(self) -> None:

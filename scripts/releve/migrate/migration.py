@@ -15,6 +15,7 @@ from releve.migrate.cutover import Cutover
 from releve.migrate.errors import MigrateError
 from releve.migrate.gates import check_moved, open_gates
 from releve.migrate.identify import identity_of
+from releve.migrate.listener import Listener
 from releve.migrate.patience import Patience
 from releve.migrate.proof import check_fence, mark_of
 from releve.migrate.pve import PveTarget
@@ -173,7 +174,9 @@ class Migration:
             with self.place.slot():
                 guest = Copying(self).do()
             self.place.wait()
-            Cutover(self, Copying(self).wait(guest)).do()
+            with Listener(self.guest) as heard:  # a person may stop it before the word comes
+                guest = Copying(self).wait(guest)
+            Cutover(self, guest, heard).do()
 
     def _start(self) -> None:
         self.by_root(self.target.opening({self.record.run}))

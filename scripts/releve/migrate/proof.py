@@ -52,10 +52,11 @@ def ask_target(migration: Migration) -> None:
         if record.last("answers") is None:
             record.note("answers", newest=status.newest, boots=status.boots)
         record.check("chain-whole", status.whole, status.chain)
-        limit = unclean_at_most(off, status)
-        record.check("unclean", status.unclean <= limit, status.unclean, limit=limit)
         told = status.mac
-        _check_records(migration, address, off)
+        if not off.get("unheard"):  # else nothing is known that it could be compared with
+            limit = unclean_at_most(off, status)
+            record.check("unclean", status.unclean <= limit, status.unclean, limit=limit)
+            _check_records(migration, address, off)
         _check_downtime(migration, off)
     _check_macs(migration, told)
     check_fence(migration)

@@ -69,15 +69,15 @@ def roll_back(migration: Migration, *, node_is_dead: bool = False) -> None:
     if not node_is_dead:
         _stop_target(migration)
     record.note("target-stopped")
-    source = migration.source
+    source, by_hand = migration.source, None
     if record.last("cutover-began"):
-        say(f"{name}: starting it at {source.host}")
+        say(f"{name}: giving it back to {source.host}")
         source.close()  # whatever still reads its disks at rest
         source.unfence(mark_of(migration))
-        source.start()
+        by_hand = source.start()
     source.close()
     record.note("rolled-back")
-    say(f"{name}: works at {source.host} again")
+    say(f"{name}: {by_hand}" if by_hand else f"{name}: works at {source.host} again")
 
 
 def _stop_target(migration: Migration) -> None:

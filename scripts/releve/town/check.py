@@ -11,7 +11,7 @@ from releve.town.hint import hint
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from releve.town.model import Town
+    from releve.town.model import Guest, Town
 
 Fault = tuple[tuple[str | int, ...], str]
 
@@ -71,11 +71,7 @@ def _guest_references(town: Town) -> Iterator[Fault]:
             yield from _ref(
                 (*at, "nics", number, "network"), nic.network, "networks", town.networks
             )
-        if len({disk.file is None for disk in guest.disks}) > 1:
-            yield (*at, "disks"), "either every disk has a `file`, or none"
-        for number, disk in enumerate(guest.disks):
-            if disk.file and not disk.file.is_absolute():
-                yield (*at, "disks", number, "file"), f"{disk.file} does not begin with /"
+        yield from _disk_files(at, guest)
         if guest.cpus % guest.sockets:
             spread = f"{guest.cpus} processors cannot be spread evenly over {guest.sockets}"
             yield (*at, "sockets"), spread
@@ -83,6 +79,22 @@ def _guest_references(town: Town) -> Iterator[Fault]:
             yield from _ref((*at, "tested_by", number), person, "people", town.people)
         if guest.witness and not any(nic.address for nic in guest.nics):
             yield (*at, "witness"), "needs a network card with an address to be asked at"
+
+
+def _disk_files(at: tuple[str | int, ...], guest: Guest) -> Iterator[Fault]:
+    for key in ("file", "frozen"):
+        if len({getattr(disk, key) is None for disk in guest.disks}) > 1:
+            yield (*at, "disks"), f"either every disk has a `{key}`, or none"
+    for number, disk in enumerate(guest.disks):
+        here = (*at, "disks", number)
+        if disk.file and not disk.file.is_absolute():
+            yield (*here, "file"), f"{disk.file} does not begin with /"
+        if disk.frozen and not disk.frozen.file.is_absolute():
+            yield (*here, "frozen", "file"), f"{disk.frozen.file} does not begin with /"
+        if disk.frozen and not disk.file:
+            yield (*here, "frozen"), "it needs the `file` that is read after the guest has stopped"
+        if disk.frozen and disk.frozen.file == disk.file:
+            yield (*here, "frozen"), "it is `file` itself, which the guest goes on writing to"
 
 
 def _duty_references(town: Town) -> Iterator[Fault]:

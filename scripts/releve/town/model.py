@@ -178,18 +178,29 @@ class Nic(Section):
     )
 
 
+ImageFormat = Literal["raw", "qcow2", "vmdk", "vpc", "vhdx"]
+
+
+class Frozen(Section):
+    """An older state of a disk that nothing writes to: read while the guest still works."""
+
+    file: Path = Field(description="Absolute, at the source: a snapshot, its base, or a copy.")
+    format: ImageFormat | None = Field(default=None, description="When it is not the disk's.")
+
+
 class Disk(Section):
     """One disk of a guest, as it is at the source."""
 
     name: str = Field(
         pattern=r"^[a-z]{2,8}[0-9]*(-[0-9]+)?$", description="Device or slot at the source."
     )
-    format: Literal["raw", "qcow2", "vmdk", "vpc", "vhdx"] = Field(
-        description="Of the file or device at the source."
-    )
+    format: ImageFormat = Field(description="Of the file or device at the source.")
     file: Path | None = Field(
         default=None,
         description="Absolute, at the source: read as the file of a stopped guest. All or none.",
+    )
+    frozen: Frozen | None = Field(
+        default=None, description="What is copied of `file` before the guest stops. All or none."
     )
     size_mib: int = Field(gt=0, description="As the guest sees it, in MiB, rounded up.")
     bus: Literal["virtio", "scsi", "sata", "ide"] = Field(

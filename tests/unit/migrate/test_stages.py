@@ -322,6 +322,35 @@ def test_a_source_without_bitmaps_is_compared_after_the_stop(tmp_path: Path, run
     assert "delta vda" in world.verbs
 
 
+def test_what_only_a_person_can_start_is_given_back_with_what_to_start(tmp_path: Path) -> None:
+    world = World(source_on=False)
+    said: list[str] = []
+    one = rig(world, tmp_path, rung="hash-delta", said=said)
+    one.source.start = lambda: "start it yourself: /a.vmdk"
+
+    one.go_on()
+    roll_back(one)
+
+    assert (one.record.last("guest-off") or {})["unheard"]
+    assert not world.target_on
+    assert not world.source_on
+    assert said[-1] == "compta: start it yourself: /a.vmdk"
+
+
+def test_a_cutover_that_fails_says_what_a_person_has_to_start(tmp_path: Path) -> None:
+    world = World(source_on=False)
+    one = rig(world, tmp_path, rung="hash-delta")
+    one.source.start = lambda: "start it yourself: /a.vmdk"
+
+    def changed() -> None:
+        message = "/a.vmdk has changed"
+        raise MigrateError(message)
+
+    one.source.release = changed
+    with pytest.raises(MigrateError, match=r"changed; compta is not started: start it yourself"):
+        one.go_on()
+
+
 def test_a_second_controller_is_refused(tmp_path: Path) -> None:
     first = rig(World(), tmp_path)
 

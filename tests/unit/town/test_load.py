@@ -30,6 +30,9 @@ def test_the_embedded_town_is_right() -> None:
     assert town.guests["dossiers"].needs == ("compta",)
 
 
+RAW = "        format: raw"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
@@ -59,6 +62,10 @@ def test_the_embedded_town_is_right() -> None:
         ),
         (END, LIMIT + "lu-ve 20}\n", "'lu-ve' is no day"),
         (END, LIMIT + "pause}\n", "a pause that never ends"),
+        (RAW, RAW.replace("raw", "raw\n        file: a.raw"), "a.raw does not begin with /"),
+        (RAW, f"{RAW}\n        frozen: {{file: /b}}", "needs the `file` that is read after"),
+        (RAW, f"{RAW}\n        file: /b\n        frozen: {{file: /b}}", "it is `file` itself"),
+        (RAW, f"{RAW}\n        file: /b\n        frozen: {{file: b}}", "b does not begin with /"),
         ("vmid: 102", "vmid: many", "guests.dossiers.vmid: input should be a valid integer"),
     ],
 )

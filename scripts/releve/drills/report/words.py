@@ -67,6 +67,10 @@ CHECKS: dict[str, Words] = {
         mark("The data was copied while people worked."), mark("copied while at work: {subject}")
     ),
     "bytes-kept-on-resume": Words(mark("An interrupted copy went on where it was.")),
+    "bytes-at-cutover": Words(
+        mark("What had changed since the copy was found and copied."),
+        mark("over the line after the stop: {subject}"),
+    ),
     "rounds": Words(mark("What changed during the copy was copied too.")),
     "target-equals-manifest": Words(mark("The new disk was read back and is right.")),
     "answers": Words(mark("It answers.")),

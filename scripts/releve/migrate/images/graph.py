@@ -50,9 +50,7 @@ def graph(layer: Layer, opener: Opener) -> Node:
     Raises ImageError for what QEMU would misread: it takes the parent of a differencing VHD for
     zeros, and opens no differencing VHDX.
     """
-    if differencing(layer):
-        message = f"{layer.place.file}: a checkpoint, which QEMU does not read"
-        raise ImageError(message)
+    refuse_differencing(layer)
     node: Node = {"driver": layer.format, "file": _file(layer, opener)}
     if layer.format == "raw":
         if layer.place.offset or layer.place.length is not None:
@@ -67,9 +65,18 @@ def graph(layer: Layer, opener: Opener) -> Node:
     return {key: value for key, value in node.items() if key != "backing" or value is not None}
 
 
-def differencing(layer: Layer) -> bool:
-    """Say whether an image is a checkpoint of Hyper-V or XCP-ng."""
-    return layer.format in {"vpc", "vhdx"} and layer.parent is not None
+def refuse_differencing(layer: Layer, host: str = "") -> None:
+    """Raise ImageError for a checkpoint of Hyper-V or a snapshot's child of XCP-ng."""
+    if layer.format not in {"vpc", "vhdx"} or layer.parent is None:
+        return
+    kind = "VHD" if layer.format == "vpc" else "VHDX"
+    message = (
+        f"{host}{': ' if host else ''}{layer.place.file}: a differencing {kind}, based on"
+        f" {layer.parent.place.file}, which QEMU would not read. Make it one file at the source"
+        " (Hyper-V: delete the checkpoint and wait until it is merged, or `Merge-VHD`; XCP-ng:"
+        " delete the snapshot, or `xe vdi-copy`), then name that file"
+    )
+    raise ImageError(message)
 
 
 def _file(layer: Layer, opener: Opener) -> Node:

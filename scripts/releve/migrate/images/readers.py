@@ -88,7 +88,10 @@ class SshReader:
         """See `Reader`."""
         kind, size = self._stat(file)
         if kind == "none":
-            message = f"{self._ssh.host}: {file}: there is no such file"
+            message = (
+                f"{self._ssh.host}: {file}: there is no such file; correct its name in the town"
+                " file, or mount there what holds it"
+            )
             raise ImageError(message)
         return size
 

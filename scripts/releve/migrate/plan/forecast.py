@@ -70,8 +70,9 @@ def _rung_facts(source: SourceFacts, disk: DiskFacts, data: int) -> rungs.DiskFa
         data=data,
         qemu=source.qemu,
         monitor=source.qemu is not None and not source.monitor_error,
-        flat=disk.format == "raw" and len(disk.layers) == 1,
-        tools=True,  # dd and sha256sum are everywhere
+        flat=disk.flat or (disk.format == "raw" and len(disk.layers) == 1),
+        tools=disk.hashed,
+        frozen="frozen" if disk.frozen else "",
     )
 
 
@@ -100,7 +101,7 @@ def forecast(facts: Facts) -> Forecast | None:
             seconds = rungs.FIXED_SECONDS + last / rate
         rung = Rung(name, why, stop.why)
         disks.append(DiskForecast(disk.name, rung, disk.size, data[disk.name], seconds))
-    parts = _parts(facts, disks) if source.running else {}
+    parts = _parts(facts, disks) if source.running or source.files else {}
     return Forecast(tuple(disks), seed, sum(parts.values()), parts, tuple(dict.fromkeys(assumed)))
 
 
@@ -136,9 +137,10 @@ def _last(disk: DiskFacts, data: int, seed: float, rate: float, assumed: list[st
 
 
 def _parts(facts: Facts, disks: list[DiskForecast]) -> dict[str, float]:
-    """Return what the downtime of a working guest is made of."""
+    """Return what the downtime of a working guest is made of; a person stops one of files."""
+    files = facts.source is not None and facts.source.files
     return {
-        "power-off": float(facts.guest.stop_seconds),
+        **({} if files else {"power-off": float(facts.guest.stop_seconds)}),
         "last delta": sum(disk.seconds for disk in disks),
         "fence and start": STEP_SECONDS,
         "until it answers": float(facts.guest.health.seconds),

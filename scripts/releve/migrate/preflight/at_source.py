@@ -8,7 +8,7 @@ from releve.migrate.preflight.check import Collected, failed, passed, unknown, w
 
 if TYPE_CHECKING:
     from releve.migrate.preflight.check import Said
-    from releve.migrate.preflight.facts import Facts
+    from releve.migrate.preflight.facts import Facts, Firmware
 
 SOURCE = Collected([])
 OLDEST_QEMU = (5, 2)
@@ -61,6 +61,8 @@ def guest_works(facts: Facts) -> Said:
     state = facts.seen.state
     if facts.seen.running:
         return passed(state)
+    if facts.seen.files and state in AT_REST:
+        return passed("it rests: nobody has its files open for writing")
     if facts.seen.rung != "bitmaps" and state in AT_REST:
         return warning(f"{state}: copied as it rests")
     return failed(state)
@@ -187,10 +189,16 @@ def no_bound_device(facts: Facts) -> Said:
 def firmware_variables_fit(facts: Facts) -> Said:
     """EFI variables can be read and have the size that the node's firmware takes."""
     firmware = facts.seen.firmware
+    if facts.seen.files and facts.guest.firmware == "uefi":
+        return warning("files of disks hold none", "choose its boot entry anew in the firmware")
     if not facts.seen.whole:
         return unknown("this kind of source does not tell")
     if facts.guest.firmware == "bios":
         return failed(f"{firmware.file}, but town.yml says bios") if firmware else passed("BIOS")
+    return _variables(firmware)
+
+
+def _variables(firmware: Firmware | None) -> Said:
     if firmware is None:
         return failed("none at the source, but town.yml says uefi")
     if firmware.size is None:
@@ -237,6 +245,8 @@ def power_button_works(facts: Facts) -> Said:
 )
 def autostart_as_listed(facts: Facts) -> Said:
     """The guest starts with its host there as it will here."""
+    if facts.seen.files:
+        return passed(f"as town.yml says: {'yes' if facts.guest.autostart else 'no'}")
     there, here = facts.seen.autostart, facts.guest.autostart
     words = {True: "starts with its host", False: "does not start with its host"}
     if there == here:

@@ -72,6 +72,23 @@ def node_has_libnbd(facts: Facts) -> Said:
 
 
 @TARGET.add(
+    "node-has-sshfs",
+    "T1",
+    "`sshfs --version` and /dev/fuse of the node",
+    "apt-get install sshfs (role base does)",
+    must_know=True,
+    fixed="without it no file at the old host can be read",
+)
+def node_has_sshfs(facts: Facts) -> Said:
+    """The node can mount files of another host."""
+    if not facts.guest.disks[0].file or facts.guest.source == facts.guest.target:
+        return passed("no file is mounted")
+    if facts.node.error:
+        return unknown(f"{facts.node.host} was not read")
+    return passed(facts.node.sshfs) if facts.node.sshfs else failed("missing")
+
+
+@TARGET.add(
     "storage-takes-disks",
     "T2",
     "the storage's type, content and state by the API",

@@ -46,6 +46,7 @@ _OLD = {
 }
 _NODE = {
     "libnbd": "/usr/bin/python3 -c 'import nbd; print(nbd.NBD().get_version())'",
+    "sshfs": "[ -c /dev/fuse ] && sshfs --version | grep -m 1 SSHFS",
     "busy": "ps -eo args | grep -E '^(task )?(UPID:.*:)?(vzdump|pvesr|zpool scrub)' ||"
     " [ $? = 1 ]; ! grep -oE '(resync|recovery|check|reshape) *=' /proc/mdstat 2>/dev/null;"
     " zpool status 2>/dev/null | grep -E 'scrub in progress|resilver in progress' || [ $? = 1 ]",
@@ -101,6 +102,7 @@ def host_of(host: str, answers: Mapping[str, Answer], asked: float, told: float)
         forwarding=" ".join(line.split()[-1] for line in _lines(good, "forwarding") or ()) or None,
         busy=_lines(good, "busy"),
         libnbd=good.get("libnbd"),
+        sshfs=good.get("sshfs"),
         ups={
             name: status
             for name, _, status in (line.partition(": ") for line in _lines(good, "ups") or ())

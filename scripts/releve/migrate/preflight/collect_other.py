@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from releve.errors import ReleveError
+from releve.migrate.preflight.collect_files import collect_files
 from releve.migrate.preflight.facts import DiskFacts, Firmware, SourceFacts
 from releve.migrate.sources.choose import source_of
+from releve.migrate.sources.files_source import FilesSource
 
 if TYPE_CHECKING:
     from releve.migrate.sources.base import SourceGuest
@@ -19,6 +21,8 @@ def collect_other(town: Town, name: str) -> tuple[SourceFacts | None, str]:
     """Return the guest as its source shows it (None: not there), and why it could not be read."""
     try:
         source = source_of(town, name, NO_RUN)
+        if isinstance(source, FilesSource):
+            return collect_files(source), ""
         guest = source.look()
         return (None if guest is None else facts_of(guest, source.rung)), ""
     except ReleveError as error:

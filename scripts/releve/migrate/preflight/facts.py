@@ -34,7 +34,11 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class DiskFacts:
-    """One disk at the source. `users` are other guests of that host which name the same file."""
+    """One disk at the source. `users` are other guests of that host which name the same file.
+
+    `flat`: what the guest sees lies byte for byte in one file; `hashed`: its host can hash that;
+    `frozen`: an older state of it can be read while the guest works.
+    """
 
     name: str
     bus: str
@@ -47,6 +51,9 @@ class DiskFacts:
     readonly: bool = False
     users: tuple[str, ...] = ()
     written: int | None = None  # bytes a second that the guest writes now
+    flat: bool = False
+    hashed: bool = True  # dd and sha256sum are nearly everywhere
+    frozen: bool = False
 
     @property
     def size(self) -> int | None:
@@ -91,7 +98,8 @@ class Firmware:
 class SourceFacts:
     """One guest as its old host has it now.
 
-    `rung` is how its source reads it; `whole` is False when only a part of it was told.
+    `rung` is how its source reads it; `whole` is False when only a part of it was told, `files`
+    True when there is nothing but the files of its disks.
     """
 
     state: str
@@ -116,6 +124,7 @@ class SourceFacts:
     systems: tuple[SystemDisk, ...] = ()  # what lies on its disks, read from outside
     rung: str = "bitmaps"
     whole: bool = True
+    files: bool = False
 
     @property
     def running(self) -> bool:
@@ -148,6 +157,7 @@ class HostFacts:
     forwarding: str | None = None
     busy: tuple[str, ...] | None = None
     libnbd: str | None = None
+    sshfs: str | None = None
     ups: Mapping[str, str] = field(default_factory=dict)
     macs: Mapping[str, str] | None = None  # MAC -> guest file that has it
     volumes: Mapping[str, str] = field(default_factory=dict)  # volume -> guest file naming it

@@ -132,10 +132,10 @@ class Source(Protocol):
     def unfence(self, mark: Mark) -> None:
         """Make it as it was, word for word; it is not started."""
 
-    def start(self) -> None:
+    def start(self) -> str | None:
         """Let it work at its source again, whatever `power_off` holds; a running one is no fault.
 
-        The caller has taken the fence away.
+        The caller has taken the fence away. Where only a person can start it, say what and where.
         """
 
     def at_rest(self, mark: Mark) -> None:

@@ -1,7 +1,8 @@
 """A stopped guest's image files, of any format: copied as they rest, then compared by hashes.
 
 They lie on a host that ssh reaches (or on the node itself); the node reads them by `qemu-nbd`.
-Whoever ran the guest is not known here: a person stops it there, and starts it there again.
+Whoever ran the guest is not known here: a person stops it there, and starts it there again. While
+it works, what is `frozen` of its disks is copied; what that misses, the comparison finds.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from releve.command import CommandError
 from releve.migrate.errors import MigrateError, PowerButtonError
 from releve.migrate.images import ova
 from releve.migrate.images.chain import inspect
-from releve.migrate.images.graph import graph
+from releve.migrate.images.graph import graph, refuse_differencing
 from releve.migrate.images.model import SECTOR, ImageError
 from releve.migrate.images.readers import SshReader
 from releve.migrate.rest import READERS, Rest
 from releve.migrate.sources.base import SourceDisk, SourceGuest
+from releve.migrate.sources.files_fence import fenced, renames
 from releve.migrate.sources.files_state import state_of
 from releve.migrate.sources.mount import Mount, MountOpener
 from releve.ssh import Ssh
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from releve.town import Town
 
 BLOCK = 1 << 20  # of the list of hashes; a whole number of the manifest's blocks
-FENCE = "moved-by-releve."
 _SERVE = """\
 rm -f {socket}
 qemu-nbd --fork --persistent --shared={readers} --read-only --export-name={name} \\
@@ -53,12 +54,21 @@ class FilesSource:
     rung: Rung = "hash-delta"
 
     def __init__(
-        self, name: str, mount: Mount, disks: tuple[SourceDisk, ...], macs: tuple[str, ...] = ()
+        self,
+        name: str,
+        mount: Mount,
+        disks: tuple[SourceDisk, ...],
+        frozen: tuple[SourceDisk, ...] = (),
+        macs: tuple[str, ...] = (),
     ) -> None:
-        """`name` is for sentences; `macs` are what the town file says, files do not know them."""
+        """`name` is for sentences; `macs` are what the town file says, files do not know them.
+
+        `frozen` is what may be read of all disks while the guest works, () for nothing.
+        """
         self.name, self.mount, self.ssh = name, mount, mount.old
-        self._disks, self._macs = disks, macs
+        self._disks, self._frozen, self._macs = disks, frozen, macs
         self._layers: dict[str, Layer] = {}
+        self._sizes: dict[str, int] = {}
         self._served: FilesState | None = None
 
     @classmethod
@@ -66,9 +76,24 @@ class FilesSource:
         """Return the source of a guest whose disks have a `file` in the town file."""
         guest = town.guests[name]
         disks = tuple(SourceDisk(d.name, "", d.format, str(d.file)) for d in guest.disks)
+        frozen = tuple(
+            SourceDisk(d.name, "", d.frozen.format or d.format, str(d.frozen.file))
+            for d in guest.disks
+            if d.frozen
+        )
         known = town.path(town.ssh.known_hosts_file) if town.ssh.known_hosts_file else None
         mount = Mount(Ssh.to(town, guest.target), Ssh.to(town, guest.source), run, known)
-        return cls(name, mount, disks, tuple(nic.mac for nic in guest.nics))
+        return cls(name, mount, disks, frozen, tuple(nic.mac for nic in guest.nics))
+
+    @property
+    def layers(self) -> dict[str, Layer]:
+        """Disk -> its image, as `look` has seen it."""
+        return dict(self._layers)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether there is something to copy while the guest works."""
+        return bool(self._frozen)
 
     @property
     def host(self) -> str:
@@ -76,15 +101,19 @@ class FilesSource:
         return self.ssh.host
 
     def look(self) -> SourceGuest | None:
-        """See `base.Source`; it runs when anybody may write to a file. None: its files are gone.
+        """See `base.Source`; it runs when anybody may write to a file. None: its files are fenced.
 
-        Raises ImageError for an image that cannot be copied as it is.
+        Raises ImageError for a file that is not there or cannot be copied as it is.
         """
-        reader = SshReader(self.ssh)
-        if not any(reader.exists(file) for file in self._own()):
-            return None
-        self._inspect(self._disks)
-        state = "running" if self._state().writers else "shut off"
+        reader, own = SshReader(self.ssh), self._own()
+        if not any(reader.exists(file) for file in own):
+            if any(reader.exists(fenced(file)) for file in own):
+                return None
+            reader.size(own[0])  # says that it is not there, and what to do
+        works = self.works()
+        if not self._layers:
+            self._inspect(self._frozen)
+        state = "running" if works else "shut off"
         return SourceGuest(
             name=self.name,
             uuid="",
@@ -101,18 +130,52 @@ class FilesSource:
             owner=None,
         )
 
+    def works(self) -> str:
+        """Look at the images; say why the guest seems to work, "" when they rest.
+
+        Its images need not be readable while it does, when something of them is frozen.
+        """
+        try:
+            self._inspect(self._disks)
+        except ImageError as error:
+            if not self._frozen:
+                raise
+            self._layers = {}
+            return str(error)
+        return next(iter(self._state().writers), "")
+
     def ready(self, label: str, number: int) -> bool:
-        """See `base.Source`; raises MigrateError while anybody may write to the files."""
+        """See `base.Source`; raises MigrateError while anybody may write to what is to be read."""
         del label, number
-        self._inspect(self._disks)
-        self.check_rest()
+        if why := self.works():
+            self._thaw(why)
+        self._sizes = self.sizes()
         self._serve()
         return False
 
+    def _thaw(self, why: str) -> None:
+        """Read what is frozen: the guest works."""
+        if not self._frozen:
+            message = (
+                f"{self.host}: {self.name} works ({why}); its files are read at rest: stop it"
+                " there, or name in the town file what is `frozen` of each disk"
+            )
+            raise MigrateError(message)
+        known = self.sizes()
+        self._inspect(self._frozen)
+        for name, size in self.sizes().items():
+            if known.get(name, size) != size:
+                message = (
+                    f"{self.host}: what is frozen of disk {name} has {size} bytes, the disk has"
+                    f" {known[name]}: it is of another disk, or older than its growth; take it anew"
+                )
+                raise ImageError(message)
+        self.check_rest()
+
     def check_rest(self) -> None:
-        """Raise MigrateError while anybody may write to the files that `look` has seen."""
+        """Raise MigrateError while anybody may write to the files that were looked at."""
         if writers := self._state().writers:
-            message = f"{self.host}: {self.name} works ({writers[0]}); its files are read at rest"
+            message = f"{self.host}: {self.name}: {writers[0]}; its files are read at rest"
             raise MigrateError(message)
 
     def begin(self, label: str) -> None:
@@ -148,24 +211,35 @@ class FilesSource:
     def power_off(self, seconds: int) -> None:
         """See `base.Source`: only a person can; raises PowerButtonError while it works."""
         del seconds
-        self._inspect(self._disks)
-        if writers := self._state().writers:
-            message = (
-                f"{self.host}: {self.name} works ({writers[0]}); stop it there, then run again"
-            )
+        if why := self.works():
+            message = f"{self.host}: {self.name} works ({why}); stop it there, then run again"
             raise PowerButtonError(message)
+        for name, size in self.sizes().items():
+            if self._sizes.get(name, size) != size:
+                message = (
+                    f"{self.host}: disk {name} of {self.name} has {size} bytes, what was frozen of"
+                    f" it {self._sizes[name]}; run again: everything is copied anew"
+                )
+                raise MigrateError(message)
         self._serve()
 
     def hashes(self, disk: str) -> Iterator[bytes] | None:
         """See `base.Source`: for raw and flat images of a host with a shell and its tools."""
         layer = self._layers[disk]
+        if layer.flat is None or not self.can_hash(disk):
+            return None
+        return _hashes(self.ssh, layer.flat.file, layer.size)
+
+    def can_hash(self, disk: str) -> bool:
+        """Say whether the host can hash what the guest sees of that disk."""
+        layer = self._layers[disk]
         flat = layer.flat
         if flat is None or flat.offset or self.mount.here or layer.size % SECTOR:
-            return None
+            return False
         longer = SshReader(self.ssh).size(flat.file) > layer.size
-        if (longer and layer.size % BLOCK) or self.ssh.run(_TOOLS, check=False).returncode:
-            return None
-        return _hashes(self.ssh, flat.file, layer.size)
+        if longer and layer.size % BLOCK:
+            return False
+        return self.ssh.run(_TOOLS, check=False).returncode == 0
 
     def firmware(self) -> bytes | None:
         """See `base.Source`: files of disks have none."""
@@ -183,7 +257,7 @@ class FilesSource:
     def fence(self, mark: Mark) -> None:
         """See `base.Source`: the newest layer of each disk gets another name beside it."""
         self._end()
-        self.ssh.run(_renames([(file, _fenced(file)) for file in mark["files"]]))
+        self.ssh.run(renames([(file, fenced(file)) for file in mark["files"]]))
 
     def fenced(self, mark: Mark) -> bool:
         """See `base.Source`."""
@@ -193,15 +267,19 @@ class FilesSource:
     def unfence(self, mark: Mark) -> None:
         """See `base.Source`."""
         self._end()
-        self.ssh.run(_renames([(_fenced(file), file) for file in mark["files"]]))
+        self.ssh.run(renames([(fenced(file), file) for file in mark["files"]]))
 
-    def start(self) -> None:
+    def start(self) -> str:
         """See `base.Source`: nothing is held; a person starts it where it ran."""
+        return (
+            f"start it yourself, where it ran: its files are at {self.host} as they were:"
+            f" {', '.join(self._own())}"
+        )
 
     def at_rest(self, mark: Mark) -> None:
         """See `base.Source`."""
         disks = [
-            SourceDisk(disk["name"], "", disk["format"], _fenced(disk["file"]))
+            SourceDisk(disk["name"], "", disk["format"], fenced(disk["file"]))
             for disk in mark["disks"]
         ]
         self._inspect(tuple(disks))
@@ -221,6 +299,8 @@ class FilesSource:
     def _inspect(self, disks: tuple[SourceDisk, ...]) -> None:
         reader = SshReader(self.ssh)
         self._layers = {d.name: inspect(reader, d.file, d.format) for d in disks}
+        for layer in self._layers.values():
+            refuse_differencing(layer, self.host)
 
     def _state(self) -> FilesState:
         files = [file for layer in self._layers.values() for file in layer.files]
@@ -261,25 +341,6 @@ class FilesSource:
         except CommandError as error:
             message = f"{self.mount.node.host}: an image of {self.name} cannot be read: {error}"
             raise ImageError(message) from error
-
-
-def _fenced(file: str) -> str:
-    """Return the name that a file, or an archive with a member, has while its guest is fenced."""
-    archive = ova.split(file)
-    if archive:
-        return f"{_fenced(archive[0])}/{archive[1]}"
-    folder, _slash, name = file.rpartition("/")
-    return f"{folder}/{FENCE}{name}"
-
-
-def _renames(pairs: list[tuple[str, str]]) -> str:
-    """Return the shell line that gives files other names; what has its name already is no fault."""
-    lines = ["set -e"]
-    for old, new in pairs:
-        a, b = shlex.quote(old), shlex.quote(new)
-        lines.append(f"if [ -e {b} ]; then [ ! -e {a} ]; else mv -- {a} {b}; fi")
-    folders = dict.fromkeys(shlex.quote(new.rpartition("/")[0]) for _old, new in pairs)
-    return "\n".join([*lines, *(f"sync {folder} 2>/dev/null || sync" for folder in folders)])
 
 
 def _hashes(ssh: Ssh, file: str, size: int) -> Iterator[bytes]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from releve.town.model import Town
 
-# The mover's worker runs on nodes, under the system's Python.
-MOVER_PACKAGES = ["python3-libnbd"]
+# The mover's worker runs on nodes, under the system's Python; files of stopped guests are mounted.
+MOVER_PACKAGES = ["python3-libnbd", "sshfs"]
 
 
 def inputs(town: Town) -> dict[str, dict[str, Any]]:

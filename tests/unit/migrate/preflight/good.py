@@ -124,6 +124,7 @@ def good() -> Facts:
             bridges=bridges,
             busy=(),
             libnbd="1.22",
+            sshfs="SSHFS version 3.7.3",
             ups={"ups1": "OL"},
             macs={},
             neighbours={"198.51.100.21": MAC},

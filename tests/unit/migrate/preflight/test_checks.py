@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -44,6 +45,9 @@ def windows(**keys: Any) -> SystemDisk:
 
 
 SATA = tuple(disk.model_copy(update={"bus": "sata"}) for disk in good().guest.disks)
+FROM_FILES = tuple(
+    disk.model_copy(update={"file": Path("/exports/compta.raw")}) for disk in good().guest.disks
+)
 E1000 = tuple(nic.model_copy(update={"model": "e1000"}) for nic in good().guest.nics)
 # What is wrong, what the check says then, and a part of the value that it measured.
 BROKEN: dict[str, tuple[Facts, Verdict, str]] = {
@@ -134,6 +138,9 @@ BROKEN: dict[str, tuple[Facts, Verdict, str]] = {
     "node-lets-us-in": (broken("api.error", "401 no ticket"), FAILED, "401"),
     "node-version": (broken("api.version", "8.4.1"), FAILED, "8.4.1"),
     "node-has-libnbd": (broken("node.libnbd", None), FAILED, "missing"),
+    "node-has-sshfs": (
+        replace(guest(disks=FROM_FILES), node=replace(good().node, sshfs=None)), FAILED, "missing"
+    ),
     "storage-takes-disks": (broken(f"{STORAGE}.content", ("iso",)), FAILED, "iso"),
     "space-enough": (broken(f"{STORAGE}.free", 400 * MIB), FAILED, "422 MiB needed, 400 MiB free"),
     "thin-pool-has-room": (thin(40.0, 97.5), FAILED, "meta 97.5 %"),
@@ -186,7 +193,7 @@ def test_what_is_wrong_is_said_with_value_and_remedy(id_: str) -> None:
 @pytest.mark.parametrize("id_", BROKEN)
 def test_a_host_that_tells_nothing_never_passes_as_good(id_: str) -> None:
     """With nothing read at all only what the town file alone says may pass."""
-    by_town = {"address-known", "host-keys-pinned", "copy-fresh"}
+    by_town = {"address-known", "host-keys-pinned", "copy-fresh", "node-has-sshfs"}
     good_one = good()
     mute = replace(
         good_one,

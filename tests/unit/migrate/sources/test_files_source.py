@@ -69,9 +69,16 @@ def files(mount: Mount, disk: Path) -> Iterator[dict[str, tuple[str, Path]]]:
     FilesSource("bureau", mount, ()).close()
 
 
-def source_of(mount: Mount, files: dict[str, tuple[str, Path]]) -> FilesSource:
-    disks = [SourceDisk(name, "", form, str(file)) for name, (form, file) in files.items()]
-    return FilesSource("bureau", mount, tuple(disks))
+def source_of(
+    mount: Mount,
+    files: dict[str, tuple[str, Path]],
+    frozen: dict[str, tuple[str, Path]] | None = None,
+) -> FilesSource:
+    return FilesSource("bureau", mount, disks_of(files), disks_of(frozen or {}))
+
+
+def disks_of(files: dict[str, tuple[str, Path]]) -> tuple[SourceDisk, ...]:
+    return tuple(SourceDisk(name, "", form, str(file)) for name, (form, file) in files.items())
 
 
 def read(uri: str, out: Path) -> bytes:
@@ -157,10 +164,97 @@ def test_a_guest_that_works_is_not_read(mount: Mount, disk: Path) -> None:
         guest = source.look()
         assert guest is not None
         assert guest.running
-        with pytest.raises(MigrateError, match=r"bureau works \(process \d+ writes to"):
+        with pytest.raises(MigrateError, match=r"bureau works \(process \d+ writes to .*frozen"):
             source.ready("run-1", 1)
         with pytest.raises(PowerButtonError, match="stop it there"):
             source.power_off(1)
+
+
+def test_what_is_frozen_is_read_while_the_guest_works(mount: Mount, disk: Path) -> None:
+    old, out = disk.with_name("old.qcow2"), disk.with_name("out")
+    qemu_img("convert", "-O", "qcow2", disk, old)
+    before = disk.read_bytes()
+    source = source_of(mount, {"sda": ("raw", disk)}, {"sda": ("qcow2", old)})
+    with disk.open("r+b") as stream:
+        stream.seek(3 * MIB)
+        stream.write(b"written since")
+        stream.flush()
+        guest = source.look()
+        assert guest is not None
+        assert guest.running
+
+        source.ready("run-1", 1)
+
+        assert read(source.uri("sda"), out) == before
+        with pytest.raises(PowerButtonError, match="stop it there"):
+            source.power_off(1)
+    source.power_off(1)
+    assert read(source.uri("sda"), out) == disk.read_bytes() != before
+    source.release()
+    source.close()
+
+
+def test_an_image_that_cannot_be_read_while_its_guest_works_is_not_needed(
+    mount: Mount, disk: Path
+) -> None:
+    """As a qcow2 of a running QEMU with lazy refcounts, or a flat VMDK that ESXi has locked."""
+    locked = disk.with_name("locked.qcow2")
+    locked.write_bytes(b"QFI\xfb" + b"\xff" * 200)
+    source = source_of(mount, {"sda": ("qcow2", locked)}, {"sda": ("raw", disk)})
+
+    guest = source.look()
+    source.ready("run-1", 1)
+
+    assert guest is not None
+    assert guest.running
+    assert source.sizes() == {"sda": SIZE}
+    with pytest.raises(PowerButtonError, match=r"locked\.qcow2"):
+        source.power_off(1)
+    source.close()
+
+
+def test_what_is_frozen_of_another_disk_is_refused(mount: Mount, disk: Path) -> None:
+    other = disk.with_name("other.raw")
+    other.write_bytes(bytes(SIZE + MIB))
+    source = source_of(mount, {"sda": ("raw", disk)}, {"sda": ("raw", other)})
+
+    with disk.open("r+b"), pytest.raises(ImageError, match=r"frozen of disk sda.*take it anew"):
+        source.ready("run-1", 1)
+
+
+def test_a_disk_that_grew_since_it_was_frozen_begins_anew(mount: Mount, disk: Path) -> None:
+    old = disk.with_name("old.raw")
+    shutil.copy(disk, old)
+    source = source_of(mount, {"sda": ("raw", disk)}, {"sda": ("raw", old)})
+    with disk.open("r+b") as stream:
+        source.ready("run-1", 1)
+        stream.truncate(SIZE + MIB)
+
+    with pytest.raises(MigrateError, match=r"disk sda of bureau has .* run again"):
+        source.power_off(1)
+    source.close()
+
+
+def test_a_file_that_is_not_there_is_named_with_its_host(mount: Mount, tmp_path: Path) -> None:
+    gone = tmp_path / "gone.vmdk"
+
+    with pytest.raises(ImageError, match=rf"^old: {gone}: there is no such file; correct its name"):
+        source_of(mount, {"sda": ("vmdk", gone)}).look()
+
+
+def test_a_checkpoint_is_refused_with_its_remedy(mount: Mount, tmp_path: Path) -> None:
+    parent = tmp_path / "parent.vhd"
+    qemu_img("convert", "-O", "vpc", makers.raw(tmp_path / "disk.raw"), parent)
+    child = makers.vhd_child(tmp_path / "child.vhd", parent, {})
+
+    with pytest.raises(ImageError, match=r"^old: .*differencing VHD, based on .*Merge-VHD"):
+        source_of(mount, {"sda": ("vpc", child)}).look()
+
+
+def test_who_gets_a_guest_back_is_told_to_start_it(mount: Mount, disk: Path) -> None:
+    said = source_of(mount, {"sda": ("raw", disk)}).start()
+
+    assert said == f"start it yourself, where it ran: its files are at old as they were: {disk}"
 
 
 def test_files_that_change_while_they_are_read_are_not_believed(mount: Mount, disk: Path) -> None:
