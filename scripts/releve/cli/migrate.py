@@ -9,6 +9,7 @@ import click
 
 from releve.cli.migrate_back import retire, rollback
 from releve.cli.migrate_plan import plan
+from releve.cli.migrate_prepare import prepare
 from releve.cli.migrate_run import cutover, run
 from releve.cli.options import inventory_option, json_option, town_of
 from releve.migrate.plan import order
@@ -44,5 +45,5 @@ def status(ctx: click.Context, guests: Sequence[str], as_json: bool) -> None:
         click.echo(f"{row['guest']}: {row['stage']} ({row['last']} at {row['at']}){failed}")
 
 
-for verb in (plan, run, cutover, rollback, retire):
+for verb in (plan, prepare, run, cutover, rollback, retire):
     command.add_command(verb)

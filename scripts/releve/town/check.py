@@ -77,6 +77,8 @@ def _guest_references(town: Town) -> Iterator[Fault]:
             yield (*at, "sockets"), spread
         for number, person in enumerate(guest.tested_by):
             yield from _ref((*at, "tested_by", number), person, "people", town.people)
+        if guest.login and not (guest.nics and guest.nics[0].address):
+            yield (*at, "login"), "needs a first network card with an address"
         if guest.witness and not any(nic.address for nic in guest.nics):
             yield (*at, "witness"), "needs a network card with an address to be asked at"
 

@@ -291,6 +291,12 @@ class Guest(Section):
     disks: tuple[Disk, ...] = Field(min_length=1, description="Its disks, the boot disk first.")
     witness: Witness | None = Field(default=None, description="How to ask it what it holds.")
     health: Health = Field(default=Health(), description="What shows that it works.")
+    login: str | None = Field(
+        default=None,
+        pattern=r"^[a-z_][a-z0-9_-]{0,31}$",
+        description="Who logs in to it by ssh, at its first card's address: root, or somebody with"
+        " sudo. For `releve migrate prepare`; else that is done at its console.",
+    )
     application: str | None = Field(
         default=None, min_length=1, description="What people use it for, in their words."
     )

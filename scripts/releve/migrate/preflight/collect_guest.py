@@ -33,6 +33,7 @@ FILES = (
     "/run/reboot-required",
     *BLKID_FILES,
 )
+LINK = "/etc/systemd/network/10-releve-&.link"  # as `prepare.sh` names it; & is the card's name
 AGENT_SECONDS = 3
 SAMPLE_SECONDS = 2
 # The format is the definition's: a guest may write another one's header into its raw disk.
@@ -71,7 +72,9 @@ virsh -r -q domstats --block {name}
 _AGENT_FILES = """\
 say() {{ virsh -q qemu-agent-command --timeout {seconds} {name} "$1" 2>/dev/null; }}
 virsh -r -q dumpxml {name} | grep -q "org.qemu.guest_agent.0'.*state='connected'" || exit 1
-for file in {files}; do
+cards=$(say '{{"execute":"guest-network-get-interfaces"}}' | tr ',' '\\n' |
+  sed -n 's/.*"name": *"\\([A-Za-z0-9_.-]*\\)".*/\\1/p' | sed 's|.*|{link}|')
+for file in {files} $cards; do
   open='{{"execute":"guest-file-open","arguments":{{"path":"'$file'","mode":"r"}}}}'
   handle=$(say "$open" | sed -n 's/.*"return":\\([0-9]*\\).*/\\1/p')
   [ -n "$handle" ] || continue
@@ -94,7 +97,9 @@ def questions(name: str, *, sample: bool) -> dict[str, str]:
         "disks": _DISKS.format(name=quoted),
         "users": _USERS.format(name=quoted),
         "firmware": _FIRMWARE.format(name=quoted),
-        "files": _AGENT_FILES.format(name=quoted, seconds=AGENT_SECONDS, files=" ".join(FILES)),
+        "files": _AGENT_FILES.format(
+            name=quoted, seconds=AGENT_SECONDS, files=" ".join(FILES), link=LINK
+        ),
     }
     for command in MONITOR:
         words = shlex.quote(json.dumps({"execute": command}))

@@ -236,6 +236,7 @@ class Facts:
     together: Together = Together()
     runs: frozenset[str] = frozenset()
     copies: Copies = Copies()
+    prepared: Mapping[str, str] = field(default_factory=dict)  # check -> what was seen inside
     window: float | None = None  # seconds that the cutover and a way back may take
     downtime: float | None = None  # seconds, as forecast
     seed: float | None = None  # seconds, as forecast

@@ -24,6 +24,7 @@ from releve.migrate.preflight.probe import probe
 from releve.migrate.preflight.reader import SshReader
 from releve.migrate.preflight.units import MIB
 from releve.migrate.preflight.windows import SystemDisk, look_at
+from releve.migrate.prepare import kept
 from releve.migrate.record import runs_of
 from releve.ssh import Ssh
 
@@ -67,6 +68,7 @@ class Gatherer:
             source_error=error,
             together=self._together(guest.target),
             runs=frozenset(runs_of(name)),
+            prepared=kept(name),
             copies=copies_of(name, self.evidence, datetime.datetime.now(tz=datetime.UTC)),
         )
 

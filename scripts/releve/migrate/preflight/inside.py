@@ -82,8 +82,8 @@ def _kernel(text: str) -> tuple[int, ...]:
     "boot-driver-ready",
     "G2",
     "the initramfs (Linux) or the boot-start drivers (Windows)",
-    "keep the bus that it has now (Windows: sata first), or put virtio into the initramfs"
-    " (`update-initramfs -u`, `dracut -f`) and waive this with who did it",
+    "Linux: `releve migrate prepare GUEST` puts virtio into the initramfs and tells this check;"
+    " Windows: put in virtio's drivers, or keep the bus that it has now (sata first)",
     at_source=True,
     must_know=True,
 )
@@ -100,6 +100,8 @@ def boot_driver_ready(facts: Facts) -> Said:
         if not wanted:
             return passed(f"{text}: Windows has that driver itself")
         return passed(f"{text}: {wanted}") if wanted in boot else failed(f"{text}: no {wanted}")
+    if "boot-driver-ready" in facts.prepared:
+        return passed(f"{text}: {facts.prepared['boot-driver-ready']}")
     return unknown(f"{text}; its initramfs was not read")
 
 
@@ -107,16 +109,19 @@ def boot_driver_ready(facts: Facts) -> Said:
     "network-names-fixed",
     "G3",
     "`guest-network-get-interfaces` of the agent",
-    "name the cards by their MAC on the source (a .link file in /etc/systemd/network), which is"
-    " harmless there",
+    "`releve migrate prepare GUEST` names the cards by their MAC on the source (a .link file in"
+    " /etc/systemd/network), which is harmless there",
     at_source=True,
 )
 def network_names_fixed(facts: Facts) -> Said:
     """The cards' names do not hang on the slot that they sit in."""
     inside = facts.seen.inside
+    if "network-names-fixed" in facts.prepared:
+        return passed(facts.prepared["network-names-fixed"])
     if inside is None or not inside.interfaces:
         return unknown(NO_AGENT)
-    pinned = inside.files.get("/etc/systemd/network", "")
+    links = "/etc/systemd/network/"
+    pinned = "".join(text for file, text in inside.files.items() if file.startswith(links))
     macs = {mac.lower() for mac in facts.seen.macs}
     loose = [
         name
@@ -133,12 +138,14 @@ def network_names_fixed(facts: Facts) -> Said:
     "fstab-by-uuid",
     "G4",
     "fstab, crypttab, the kernel's command line and grub's device.map, by the agent",
-    "write the UUID instead, on the running source",
+    "`releve migrate prepare GUEST` writes the UUIDs instead, on the running source",
     at_source=True,
 )
 def fstab_by_uuid(facts: Facts) -> Said:
     """Nothing that is needed to boot names a disk by the kernel's name."""
     inside = facts.seen.inside
+    if "fstab-by-uuid" in facts.prepared:
+        return passed(facts.prepared["fstab-by-uuid"])
     if inside is None or not any(file in inside.files for file in BOOT_FILES):
         return unknown(NO_AGENT)
     names = kernel_names(inside.files, inside.uuids)
