@@ -13,6 +13,7 @@ from releve.migrate.sources.libvirt import parse_domain
 from releve.town.model import Guest
 
 if TYPE_CHECKING:
+    from releve.migrate.sources.domain import Domain
     from releve.town import Town
 
 
@@ -23,7 +24,11 @@ def identity_of(name: str, definition: str) -> dict[str, Any]:
     """
     if not definition.lstrip().startswith("<domain"):
         return {}
-    domain = parse_domain(definition, name)
+    return kept_of(parse_domain(definition, name))
+
+
+def kept_of(domain: Domain) -> dict[str, Any]:
+    """Return what a definition says of a guest's identity, in the town file's keys."""
     disks = {disk.target: disk_entry(disk) for disk in domain.disks}
     return {**identity_entry(domain), "disks": {key: kept for key, kept in disks.items() if kept}}
 

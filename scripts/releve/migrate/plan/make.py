@@ -14,7 +14,7 @@ from releve.migrate.plan.order import order, waves
 from releve.migrate.plan.terms import NO_TERMS, Terms
 from releve.migrate.preflight.check import Result, Verdict, judge
 from releve.migrate.preflight.gather import Gatherer
-from releve.migrate.preflight.identity import compare
+from releve.migrate.preflight.identity import compare, shown
 from releve.migrate.preflight.table import CHECKS
 from releve.migrate.preflight.waive import waivers_of
 
@@ -58,7 +58,7 @@ class GuestPlan:
     def identity(self) -> list[Change]:
         """What the guest sees of its machine, now and on its node."""
         seen = self.facts.source
-        return compare(seen.domain, self.facts.guest) if seen and seen.domain else []
+        return compare(seen.domain, shown(self.facts)) if seen and seen.domain else []
 
     @property
     def rungs(self) -> dict[str, dict[str, str]]:

@@ -65,6 +65,13 @@ def guest_works(facts: Facts) -> Said:
         return passed("it rests: nobody has its files open for writing")
     if facts.seen.rung != "bitmaps" and state in AT_REST:
         return warning(f"{state}: copied as it rests")
+    if state in AT_REST and facts.seen.disks:
+        files = ", ".join(f"{disk.name}: {disk.file or 'no file'}" for disk in facts.seen.disks)
+        return failed(
+            state,
+            "start it there and it moves while it works; or let it rest and give each of its disks"
+            f" its `file` in town.yml ({files}): then it is copied as it lies",
+        )
     return failed(state)
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from releve.migrate.identify import identified, kept_of
 from releve.migrate.identity import cpu_of, machine_version
 from releve.migrate.preflight.check import Collected, failed, passed, unknown, warning
-from releve.pve.identity import machine_of
+from releve.pve.identity import CPU_FLAGS, machine_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 IDENTITY = Collected([])
 NEW = "a new one"
 PVE_CPU = "kvm64"  # what Proxmox VE shows when nothing is said
+DEFAULT_CPU = {"pve": PVE_CPU, "kvm": "qemu64", "qemu": "qemu64"}
 # Flags that systems and programs are built for; without one they stop at their first use.
 BUILT_FOR = {
     *("cx16", "lahf_lm", "popcnt", "sse4_1", "sse4_2", "ssse3", "aes"),
@@ -32,6 +34,11 @@ BUILT_FOR = {
 }
 HOST_CPU = {"host", "max", "host-model"}
 LICENCE = "software that is licensed to this machine asks to be activated again"
+PLACES = "each hypervisor gives cards and disks places of its own on the PCI bus"
+OWN = (
+    "QEMU numbers a disk without a serial number by its port (QM00001, here QM00013): by-id names"
+    " change, and what is licensed by disk; set serial in town.yml to what the guest reads now"
+)
 HARDWARE = "Windows takes its devices for new ones: drivers load again, static addresses are lost"
 
 
@@ -57,6 +64,14 @@ class Change:
         return content
 
 
+def shown(facts: Facts) -> Guest:
+    """Return the guest as its node will show it: what the town file leaves open, a run keeps."""
+    domain = facts.seen.domain
+    if domain is None:
+        return facts.guest
+    return identified(facts.town, facts.name, kept_of(domain)).guests[facts.name]
+
+
 def compare(domain: Domain, guest: Guest) -> list[Change]:
     """Return all that identifies a guest; pure."""
     return [
@@ -73,8 +88,12 @@ def _machine(domain: Domain, guest: Guest) -> Iterable[Change]:
     version = machine_version(domain.machine)
     there = machine_of(domain.chipset, version) if version else (domain.machine or domain.chipset)
     here = machine_of(guest.machine, guest.machine_version)
+    if domain.hypervisor == "pve" and version is None and guest.machine_version is None:
+        there, here = f"{there}, {domain.hypervisor}'s newest then", f"{here}, the node's newest"
     follows = f"devices may get other places: {HARDWARE}; set machine_version in town.yml"
     yield Change("machine", there, here, follows)
+    if domain.hypervisor != "pve" and guest.os.startswith("w"):
+        yield Change("places", f"of {domain.hypervisor}", "of Proxmox VE", f"{PLACES}: {HARDWARE}")
     boot = f"{domain.firmware}{' with Secure Boot' if domain.secure_boot else ''}"
     # the variables are carried with the keys in them, so Secure Boot is as it was
     secure = domain.secure_boot and guest.firmware == "uefi"
@@ -97,16 +116,20 @@ def _maker(domain: Domain, guest: Guest) -> Iterable[Change]:
 
 def _processor(domain: Domain, guest: Guest) -> Iterable[Change]:
     cpu = domain.identity.cpu
-    there = cpu_of(cpu) or cpu.model or "not said"
+    there = cpu_of(cpu) or cpu.model or DEFAULT_CPU.get(domain.hypervisor, "its host's")
     here = guest.cpu or PVE_CPU
-    if there == "not said" and guest.cpu is None:
-        here = there
     yield Change("cpu", there, here, "programs built for its flags, or licensed by it, may notice")
     shape = f"{cpu.sockets}x{cpu.cores * cpu.threads}"
     if cpu.sockets * cpu.cores * cpu.threads == guest.cpus:
         will = f"{guest.sockets}x{guest.cpus // guest.sockets}"
         follows = "what is licensed by socket or core counts anew; set sockets in town.yml"
         yield Change("cpu.sockets", shape, will, follows)
+    if cpu.threads > 1:
+        follows = "what is licensed by core counts threads as cores"
+        yield Change("cpu.threads", str(cpu.threads), "1", follows)
+    if lost := [flag for flag in cpu.flags if flag[1:] not in CPU_FLAGS and flag not in here]:
+        follows = "programs that use them may stop; PVE sets them for no single guest"
+        yield Change("cpu.flags", " ".join(lost), "not set", follows)
 
 
 def _state(domain: Domain, guest: Guest) -> Iterable[Change]:
@@ -133,10 +156,25 @@ def _disks(domain: Domain, guest: Guest) -> Iterable[Change]:
         name = will.name
         follows = "its driver must be ready before the boot" if number == 0 else "names may change"
         yield Change(f"{name}.bus", was.bus, will.bus, follows)
+        there, here = was.wwn or "not set", (will.wwn if will.bus == "scsi" else "") or "not set"
+        if there != here:
+            follows = f"{LICENCE} (by disk); by-id names of the disk change; set wwn in town.yml"
+            yield Change(f"{name}.wwn", there, here, follows)
+        if was.serial is None and will.serial is None and _renumbered(domain, guest, number):
+            yield Change(f"{name}.serial", "QEMU's first numbers", "QEMU's next numbers", OWN)
         if was.serial or will.serial:
             serial = f"{LICENCE} (by disk); by-id names of the disk change; set serial in town.yml"
             there, here = was.serial or "not set", will.serial or "not set"
             yield Change(f"{name}.serial", there, here, serial)
+
+
+def _renumbered(domain: Domain, guest: Guest, number: int) -> bool:
+    """Say whether QEMU counts a SATA disk that has no serial number otherwise on the node.
+
+    A q35 has a controller of its own, whose ports are counted first; PVE adds another one.
+    """
+    bus = guest.disks[number].bus
+    return domain.hypervisor != "pve" and guest.machine == "q35" and bus == "sata"
 
 
 def _cards(domain: Domain, guest: Guest) -> Iterable[Change]:
@@ -153,7 +191,7 @@ def _said(facts: Facts, *ids: str) -> Said:
         return unknown("the guest's definition was not read")
     wanted = [
         change
-        for change in compare(facts.seen.domain, facts.guest)
+        for change in compare(facts.seen.domain, shown(facts))
         if any(change.id == id_ or change.id.endswith(f".{id_}") for id_ in ids)
     ]
     lost = [change for change in wanted if not change.kept]
@@ -171,8 +209,8 @@ def _said(facts: Facts, *ids: str) -> Said:
     at_source=True,
 )
 def machine_kept(facts: Facts) -> Said:
-    """The chipset and its version stay, so every device keeps its place."""
-    return _said(facts, "machine")
+    """The chipset and its version stay; Windows also sees where its devices sit."""
+    return _said(facts, "machine", "places")
 
 
 @IDENTITY.add(
@@ -197,7 +235,7 @@ def smbios_kept(facts: Facts) -> Said:
 )
 def cpu_kept(facts: Facts) -> Said:
     """The guest sees the same processor, over as many sockets."""
-    return _said(facts, "cpu", "cpu.sockets")
+    return _said(facts, "cpu", "cpu.sockets", "cpu.threads", "cpu.flags")
 
 
 @IDENTITY.add(
@@ -243,15 +281,15 @@ def generation_kept(facts: Facts) -> Said:
 def disks_look_alike(facts: Facts) -> Said:
     """Each disk hangs on the bus that it hangs on now, and shows the same serial number."""
     if facts.guest.firmware == "uefi" and facts.guest.disks[0].bus == "scsi":
-        controller = facts.guest.scsi_controller
+        controller = shown(facts).scsi_controller
         if controller.startswith("lsi"):
             return failed(f"{controller}: UEFI on the node does not boot from it")
-    return _said(facts, "bus", "serial") if facts.seen.domain is None else _disk_said(facts)
+    return _said(facts, "bus", "serial", "wwn") if facts.seen.domain is None else _disk_said(facts)
 
 
 def _disk_said(facts: Facts) -> Said:
     return _said(
-        facts, *(f"{d.name}.{key}" for d in facts.guest.disks for key in ("bus", "serial"))
+        facts, *(f"{d.name}.{key}" for d in facts.guest.disks for key in ("bus", "serial", "wwn"))
     )
 
 

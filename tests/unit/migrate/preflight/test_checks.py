@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 from tests.unit.migrate.preflight.good import FILE, LAB, MAC, MIB, SIZE, broken, good, town
@@ -85,7 +86,7 @@ BROKEN: dict[str, tuple[Facts, Verdict, str]] = {
     "copy-fresh": (broken("copies.age_hours", 30.0), WARNING, "30 h"),
     "bitmap-memory": (broken("old.memory_available", 50 * MIB), FAILED, "of 50 MiB"),
     "machine-kept": (guest(machine_version=None), WARNING, "pc-q35-7.2 -> q35"),
-    "smbios-kept": (guest(smbios=Smbios()), WARNING, "-> a new one"),
+    "smbios-kept": (guest(smbios=Smbios(uuid=UUID(int=1))), WARNING, "-> 00000000"),
     "cpu-kept": (guest(cpu=None), WARNING, "host -> kvm64"),
     "cpu-flags-kept": (broken("node.cpu_flags", frozenset({"aes"})), FAILED, "lost: avx2"),
     "generation-kept": (guest(vmgenid=None), WARNING, "-> a new one"),
@@ -263,6 +264,14 @@ def test_a_run_of_somebody_else_is_an_obstacle() -> None:
     facts = broken("api.guests", {101: Present("compta", "ffff")})
 
     assert said(facts, "vmid-free").stops
+
+
+def test_a_guest_that_is_off_is_told_both_ways_to_move() -> None:
+    result = said(broken("source.state", "shut off"), "guest-works")
+
+    assert result.verdict is FAILED
+    assert "start it there and it moves while it works" in result.remedy
+    assert f"give each of its disks its `file` in town.yml (vda: {FILE})" in result.remedy
 
 
 def test_on_the_same_bus_kernel_names_are_told_and_stop_nothing() -> None:
