@@ -1,19 +1,23 @@
-"""Traps of NBD and libnbd, each met once. T1, T3, T4 and T5 are also in test_liar, test_mover."""
+"""Traps of NBD and libnbd, T1 to T13, each met once; test_liar and test_mover meet some again."""
 
 from __future__ import annotations
 
+import ast
 import socket
 import subprocess
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.blocks.conftest import PYTHON, Export
+from tests.unit.blocks.conftest import PYTHON, Export, Worker
+from tests.unit.blocks.liar import Liar
 
+from releve.blocks import nbd_uri
 from releve.blocks.errors import MonitorError
 
 if TYPE_CHECKING:
-    from tests.unit.blocks.conftest import Machine, Worker
+    from tests.unit.blocks.conftest import Machine
 
 MIB = 1 << 20
 SOURCES = str(Path(__file__).parents[3] / "scripts")
@@ -43,6 +47,30 @@ def refusal(expression: str, *arguments: str) -> str:
     )
 
 
+READ = """
+import sys
+from releve.blocks import nbd
+from releve.blocks.errors import BlocksError
+from releve.blocks.extents import Range
+def read(handle):
+    try:
+        return sum(len(view) for _, view in nbd.read(handle, iter([Range(0, 2 << 20)])))
+    except BlocksError as error:
+        return f"{error.kind}: {error}"
+"""
+
+
+@pytest.mark.parametrize("lie", ["half", "one half twice"])
+def test_t1_an_answer_that_covers_half_is_refused(tmp_path: Path, pyz: Path, lie: str) -> None:
+    """Taken for good, it leaves in the buffer what an earlier read put there."""
+    assert pyz.exists()
+    liar = Liar(tmp_path / "l", lie)
+
+    said = python(READ + "print(read(nbd.connect(sys.argv[1])))", liar.uri)
+
+    assert said.startswith("source: read of 2097152 bytes at 0")
+
+
 def test_t2_reading_much_does_not_eat_memory(export: Export) -> None:
     program = """
 import sys
@@ -62,6 +90,54 @@ print(peak() - before)
     assert int(python(program, export.uri)) < 8 * 1024, "KiB more for 600 MiB read"
 
 
+def test_t3_a_callback_of_libnbd_only_keeps_what_it_is_given() -> None:
+    """One that raises counts as success, one that asserts aborts, one that asks its handle hangs.
+
+    So a function within a function, which is what libnbd is given, appends and returns 0.
+    """
+    tree = ast.parse(Path(SOURCES, "releve/blocks/nbd.py").read_text())
+    outer = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    given = {
+        argument.id
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)
+        if call.func.attr.startswith("aio_")
+        for argument in [*call.args, *(word.value for word in call.keywords)]
+        if isinstance(argument, ast.Name)
+    }
+    callbacks = [
+        inner
+        for function in outer
+        for inner in function.body
+        if isinstance(inner, ast.FunctionDef) and inner.name in given
+    ]
+
+    assert [one.name for one in callbacks] == ["keep"]
+    for one in callbacks:
+        assert [ast.unparse(line).partition("(")[0] for line in one.body] == [
+            "answers.append",
+            "return 0",
+        ]
+
+
+def test_t3_an_exception_in_a_callback_is_not_taken_for_success(
+    tmp_path: Path, export: Export, pyz: Path
+) -> None:
+    broken = tmp_path / "broken.pyz"
+    with zipfile.ZipFile(pyz) as whole, zipfile.ZipFile(broken, "w") as changed:
+        for name in whole.namelist():
+            text = whole.read(name).decode().replace("answers.append((", "raise ValueError((")
+            changed.writestr(name, text)
+    worker = Worker(tmp_path, broken)
+    argv = worker.argv("seed", f"--source={export.uri}", f"--target={worker.target}")
+
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+
+    assert "ValueError" in done.stderr, "libnbd prints it and goes on"
+    assert done.returncode == 1
+    assert '"kind": "source", "error": "block status at 0: ' in done.stdout
+
+
 def test_t4_a_server_that_never_greets_is_given_up(tmp_path: Path, worker: Worker) -> None:
     path = tmp_path / "mute"
     with socket.socket(socket.AF_UNIX) as mute:
@@ -72,6 +148,28 @@ def test_t4_a_server_that_never_greets_is_given_up(tmp_path: Path, worker: Worke
         )
 
     assert refused["kind"] == "stall"
+
+
+def test_t5_a_handle_whose_server_died_is_not_used_again(tmp_path: Path, export: Export) -> None:
+    program = """
+import os, signal
+handle = nbd.connect(sys.argv[1])
+print(read(handle))
+os.kill(int(sys.argv[2]), signal.SIGKILL)
+print(read(handle))
+print(read(handle))
+"""
+
+    said = python(READ + program, export.uri, str(export.process.pid)).splitlines()
+
+    assert said[0] == str(2 * MIB)
+    assert all(line.startswith("source: read of") for line in said[1:]), said
+    export.process.wait()
+    again = Export(tmp_path, export.disk)
+    try:
+        assert python(READ + "print(read(nbd.connect(sys.argv[1])))", again.uri) == str(2 * MIB)
+    finally:
+        again.stop()
 
 
 def test_t6_each_context_is_asked_for(machine: Machine) -> None:
@@ -138,9 +236,8 @@ def test_t9_a_read_that_qemu_would_refuse_is_not_made(export: Export) -> None:
 
 @pytest.mark.parametrize("name", ["d'été #1?&x=y", 'a"b/c', "%41"])
 def test_t10_any_name_of_an_export_is_reached(tmp_path: Path, disk: Path, name: str) -> None:
-    program = "import sys; from releve.blocks import nbd; print(nbd.uri(sys.argv[1], sys.argv[2]))"
     export = Export(tmp_path, disk, f"--export-name={name}")
-    address = python(program, str(tmp_path / "x"), name)
+    address = nbd_uri(str(tmp_path / "x"), name)
     try:
         assert refusal("print(nbd.connect(sys.argv[1]).get_size())", address) == str(
             disk.stat().st_size
