@@ -188,7 +188,7 @@ def parser() -> argparse.ArgumentParser:
             )
             one.add_argument("--zone", default="", help="time zone of these hours: Europe/Brussels")
             one.add_argument("--connections", type=int, default=4)
-            one.add_argument("--checkpoint", type=int, default=128, help="MiB between two")
+            one.add_argument("--checkpoint", type=int, default=512, help="MiB between two")
     verbs.choices["seed"].add_argument("--block", type=int, default=BLOCK, help="bytes")
     verbs.choices["round"].add_argument("--bitmap", required=True)
     for verb in ("round", "delta"):

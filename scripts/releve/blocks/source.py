@@ -33,7 +33,7 @@ class Options:
     connections: int = 4
     depth: int = nbd.DEPTH
     chunk: int = nbd.CHUNK
-    checkpoint: int = 128 * MIB
+    checkpoint: int = 512 * MIB
     checkpoint_seconds: float = 5
     stall: float = nbd.STALL_SECONDS
     limit: Schedule = field(default_factory=Schedule)
