@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -160,12 +161,21 @@ class Migration:
         if self.record.stage == "started":
             open_gates(self)
             self.record.note("moved")
+            self._keep_way_back()
             self.say(f"{self.name}: moved")
             self.place.settle()
         elif self.record.stage in {"moved", "audited", "retired"}:
             check_moved(self)
         if self.record.stage == "moved":
             audit(self)
+
+    def _keep_way_back(self) -> None:
+        """Note until when the source stays as it is, at least."""
+        moved = self.record.last("moved")
+        assert moved is not None  # noqa: S101  # noted just before
+        soak = datetime.timedelta(days=self.town.migrate.soak_days)
+        until = datetime.datetime.fromisoformat(moved["at"]) + soak
+        self.record.check("way-back", passed=True, value=until.isoformat(timespec="seconds"))
 
     def _come_to_fence(self) -> None:
         if self.record.stage == "verified" and self.source.fenced(mark_of(self)):

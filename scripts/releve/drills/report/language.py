@@ -33,6 +33,8 @@ UNITS = (
     *("rounds", "extents", "obstacles", "devices"),
 )
 BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+# French puts a blank before these marks that never ends a line, and inside of its quotes.
+_BEFORE, _AFTER = re.compile(r" (?=[:;!?»])"), re.compile(r"(?<=«) ")
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:")
 _STRING = r'"(?:\\.|[^"\\])*"'
 _ENTRY = re.compile(rf"(msgid_plural|msgid|msgstr(?:\[\d\])?)\s+((?:{_STRING}\s*)+)")
@@ -87,14 +89,18 @@ class Language:
 
     def text(self, msgid: str, /, **values: object) -> str:
         """Return a text in this language, with its `{name}` filled in."""
-        shown = self._catalogue.get(msgid, (msgid,))[0] or msgid
+        shown = self._set(self._catalogue.get(msgid, (msgid,))[0] or msgid)
         return shown.format(**values) if values else shown
+
+    def _set(self, text: str) -> str:
+        """Return a text of the catalogue as a printer of this language sets it."""
+        return _AFTER.sub(HARD, _BEFORE.sub(HARD, text)) if self.code == "fr" else text
 
     def plural(self, one: str, many: str, count: int, /, **values: object) -> str:
         """Return the form of a text that fits `count`, which it may show as {count}."""
         forms = self._catalogue.get(one, (one, many))
         several = count > 1 if self.code == "fr" else count != 1
-        return forms[-1 if several else 0].format(count=self.number(count), **values)
+        return self._set(forms[-1 if several else 0]).format(count=self.number(count), **values)
 
     def listing(self, items: list[str]) -> str:
         """Return "a, b and c"."""
@@ -141,6 +147,10 @@ class Language:
         if unit in BYTES:
             return self._bytes(value, BYTES[unit])
         return f"{self.number(value)}{HARD}{self.text(unit) if unit else ''}".rstrip(HARD)
+
+    def is_moment(self, value: object) -> bool:
+        """Whether a value is a day and hour in ISO 8601 with its zone."""
+        return isinstance(value, str) and bool(self._moment(value))
 
     def _moment(self, text: str) -> str:
         """Return a day and hour if the text is one in ISO 8601 with its zone, else ""."""

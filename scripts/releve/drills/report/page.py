@@ -235,9 +235,10 @@ class View:
             if isinstance(check.value, int | float) and not isinstance(check.value, bool)
         ]
         named = []
-        for check in measured:
+        for check in checks:
             words, subject = words_of(check.id, self.subjects)
-            if words and words.figure:
+            shown = check in measured or self.language.is_moment(check.value)
+            if words and words.figure and shown:
                 named.append((check, Said(self.language.text(words.figure, subject=subject))))
         if not named:
             named = [(one, say_check(one.id, self.subjects, self.language)) for one in measured]

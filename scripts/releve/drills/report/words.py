@@ -51,28 +51,28 @@ CHECKS: dict[str, Words] = {
     # migrate
     "preflight": Words(
         mark("Nothing stood in the way before the move, or somebody took the risk and said why."),
-        mark("preflight checks passed: {subject}"),
     ),
     "downtime": Words(
         mark("The service stood still no longer than planned."), mark("without service: {subject}")
     ),
     "no-record-lost": Words(
         mark("No record that was acknowledged is lost."),
-        mark("records acknowledged before the stop: {subject}"),
+        mark("records found again: {subject}"),
     ),
     "chain-whole": Words(mark("All records are there, in order and unaltered.")),
     "unclean": Words(mark("The service never stopped in the middle of its work.")),
     "power-off": Words(mark("The service switched itself off when asked.")),
-    "bytes-seed": Words(
-        mark("The data was copied while people worked."), mark("copied while at work: {subject}")
-    ),
+    "bytes-seed": Words(mark("The data was copied while people worked.")),
     "bytes-kept-on-resume": Words(mark("An interrupted copy went on where it was.")),
     "bytes-at-cutover": Words(
         mark("What had changed since the copy was found and copied."),
-        mark("over the line after the stop: {subject}"),
     ),
     "rounds": Words(mark("What changed during the copy was copied too.")),
     "target-equals-manifest": Words(mark("The new disk was read back and is right.")),
+    "way-back": Words(
+        mark("The old guest is kept as it was, as a way back."),
+        mark("way back open until: {subject}"),
+    ),
     "answers": Words(mark("It answers.")),
     "source-equals-manifest": Words(mark("The old disk was read again and is the same.")),
     "firmware-variables-kept": Words(mark("The new machine knows where its system starts.")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,15 @@ DAYS = (
     mark("Saturday"),
     mark("Sunday"),
 )
+
+
+# How a guest's disks are copied, as the reader sees it.
+RUNGS = {
+    "bitmaps": mark("while it works"),
+    "hash-delta": mark("beforehand, then compared while it is off"),
+    "cold": mark("while it is off"),
+}
+_COMMAND = re.compile(r"\b(releve migrate [a-z]+(?: \S+ --now)?)")
 
 
 def speaker(code: str, timezone: str) -> Language:
@@ -82,6 +92,10 @@ class View:
         """Return the sentence of a step."""
         return self.language.text(step.text, **step.values)
 
+    def parts(self, step: Step) -> list[str]:
+        """Return the sentence of a step in parts; every second one is to be typed."""
+        return _COMMAND.split(self.what(step))
+
     def risks(self) -> list[tuple[str, str, str, str]]:
         """Return (guest, check, value, reason) of each check that was waived."""
         return [
@@ -105,7 +119,8 @@ class View:
         rows = []
         for name in self.weekend.order:
             guest = self.plan["guests"][name]
-            rungs = ", ".join(sorted({row["rung"] for row in guest["rungs"].values()}))
+            kinds = sorted({RUNGS[row["rung"]] for row in guest["rungs"].values()})
+            rungs = ", ".join(self.language.text(kind) for kind in kinds)
             seconds = guest["forecast"]["downtime_seconds"]
             application = self.town.guests[name].application or name
             rows.append((name, application, self.language.duration(seconds), rungs))
@@ -133,7 +148,7 @@ def text(weekend: Weekend, plan: Mapping[str, Any], town: Town, language: Langua
 
 def _lines(view: View, weekend: Weekend) -> Iterator[str]:
     say = view.language.text
-    yield f"{view.town.town.name} - {say('The weekend of the move')}"
+    yield say("{town}: the weekend of the move", town=view.town.town.name)
     yield ""
     yield say("Point of no return: {moment}", moment=view.moment(weekend.end))
     yield say("Deadline for going back: {moment}", moment=view.moment(weekend.deadline))

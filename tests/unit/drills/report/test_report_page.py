@@ -157,6 +157,28 @@ def test_a_good_run_is_told_with_its_figures(folder: Folder) -> None:
     assert "What did not hold" not in text
 
 
+def test_the_card_of_the_move_says_what_an_alderman_asks(folder: Folder) -> None:
+    until = "2026-12-05T07:00:00+00:00"
+    move = [
+        check("compta.preflight", value=73),
+        check("compta.bytes-seed", value=1 << 30, unit="B"),
+        check("compta.downtime", value=6.41, unit="s", limit=30),
+        check("compta.no-record-lost", value=4211),
+        check("compta.way-back", value=until),
+    ]
+    folder.write("migrate", move)
+
+    text = text_of(folder.page())
+    card = text[text.index("The services leave the old server") : text.index("6 checks, none")]
+
+    assert "without service: compta (limit 30 s) 6.41 s" in card.replace("\N{NO-BREAK SPACE}", " ")
+    assert "records found again: compta 4,211" in card
+    assert "way back open until: compta" in card
+    assert "December" in card
+    assert "73" not in card
+    assert "GiB" not in card
+
+
 def test_a_failed_check_is_named_first_and_turns_the_verdict(folder: Folder) -> None:
     lost = check("compta.no-record-lost", passed=False, value=3, note="4208 to 4210")
     folder.write("migrate", [check("compta.chain-whole"), lost])

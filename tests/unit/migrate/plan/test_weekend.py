@@ -92,10 +92,13 @@ def test_the_page_is_french_names_people_and_escapes_what_they_are_called() -> N
     html = weekend_page.page(found, content, TOWN, language)
     said = weekend_page.text(found, content, TOWN, language)
 
-    assert "samedi\N{NO-BREAK SPACE}5\N{NO-BREAK SPACE}décembre" in html
+    assert "Samedi\N{NO-BREAK SPACE}5\N{NO-BREAK SPACE}décembre" in html
     assert "Essayer Comptabilité" in said
     assert "Zoé &lt;Lambert&gt;" in html
-    assert "Point de non-retour : dimanche" in said
+    assert "Point de non-retour\N{NO-BREAK SPACE}: dimanche" in said
+    assert not re.search(r" [:;!?]", said), "a mark may begin a line"
+    assert f"<h1>{TOWN.town.name}\N{NO-BREAK SPACE}: le week-end du déménagement</h1>" in html
+    assert '<code class="do">releve migrate cutover compta --now</code>' in html
     assert "+32 2 555 01 00" in said
     assert content["sha256"] in said
     assert not re.search(r"https?://|<script|src=", html)
