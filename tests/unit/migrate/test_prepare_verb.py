@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 from tests.unit.migrate.preflight.good import LAB, good, town
 from tests.unit.migrate.preflight.test_checks import other_bus, said
-from tests.unit.migrate.prepare_tree import guest_in
+from tests.unit.migrate.prepare_tree import Guest, guest_in
 
 from releve.cli import cli
-from releve.errors import ExitCode, InputError, ReleveError
-from releve.migrate.plan import make_plan
+from releve.errors import ExitCode, InputError, RefusedError, ReleveError
+from releve.migrate.plan import make_plan, permit
 from releve.migrate.preflight.check import Verdict
 from releve.migrate.prepare import SCRIPT, kept, pasted, prepare
 from releve.town.check import cross_check
@@ -142,3 +142,44 @@ def test_a_prepared_guest_may_change_its_bus() -> None:
         if check["stops"]
     ]
     assert "boot-driver-ready" not in stops
+
+
+@pytest.mark.parametrize("bus", ["scsi", "virtio"])
+def test_a_guest_that_boots_by_names_is_refused_until_it_was_prepared(
+    tmp_path: Path, bus: str
+) -> None:
+    fstab = "/dev/sda1 /boot/efi vfat\n/dev/sda2 /boot ext4\nUUID=r3 / ext4\n"
+    files = {"/etc/fstab": fstab, "/proc/cmdline": "root=/dev/sda3 ro"}
+    inside = replace(
+        good().seen.inside, files=files, uuids={f"/dev/sda{n}": f"u{n}" for n in (1, 2, 3)}
+    )  # type: ignore[type-var]
+    disks = tuple(disk.model_copy(update={"bus": bus}) for disk in good().guest.disks)
+    before = other_bus(good(), inside=inside)
+    before = replace(before, town=town(login="root", disks=disks))
+
+    result = said(before, "fstab-by-uuid")
+    assert result.verdict is Verdict.FAILED
+    for number, file in ((1, "/etc/fstab"), (2, "/etc/fstab"), (3, "/proc/cmdline")):
+        assert f"{file}: /dev/sda{number} (UUID=u{number})" in result.value
+    assert "releve migrate prepare" in result.remedy
+    with pytest.raises(RefusedError, match="fstab-by-uuid"):
+        permit(before.town, "compta", gather=lambda _name: before)
+
+    guest = guest_in(tmp_path)
+    guest.write("/etc/fstab", fstab)
+    guest.write("proc/cmdline", files["/proc/cmdline"])
+    for number in (1, 2, 3):
+        guest.disk(f"/dev/sda{number}", f"u{number}")
+    prepare(before.town, "compta", [], lambda _argv, _script: _result(guest))
+    assert kept("compta").get("fstab-by-uuid") is None, "the boot loader still says a name"
+
+    guest.write("proc/cmdline", "root=UUID=r3 ro")
+    prepare(before.town, "compta", [], lambda _argv, _script: _result(guest))
+    after = replace(before, prepared=kept("compta"))
+    assert said(after, "fstab-by-uuid").verdict is Verdict.PASSED
+    assert "/boot/efi UUID=u1, /boot UUID=u2" in said(after, "fstab-by-uuid").value
+
+
+def _result(guest: Guest) -> tuple[int, str]:
+    code, lines = guest.run()
+    return code, "\n".join(lines) + "\n"

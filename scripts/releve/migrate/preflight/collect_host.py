@@ -54,7 +54,7 @@ _NODE = {
     " '^(net|scsi|virtio|sata|ide|efidisk|tpmstate|unused|rootfs|mp)[0-9]*:'"
     " /etc/pve/nodes/*/qemu-server /etc/pve/nodes/*/lxc /etc/pve/qemu-server 2>/dev/null ||"
     " [ $? -le 2 ]",
-    "pools": "lvs --noheadings --separator ' ' -o lv_name,data_percent,metadata_percent"
+    "pools": "lvs --noheadings --separator ' ' -o vg_name,lv_name,data_percent,metadata_percent"
     " -S 'lv_attr=~^t' 2>/dev/null",
 }
 
@@ -157,9 +157,9 @@ def _neighbours(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
 
 def _pools(lines: Iterable[str]) -> Iterable[tuple[str, tuple[float, float]]]:
     for line in lines:
-        found = re.fullmatch(r"\s*(\S+) ([\d.]+) ([\d.]+)\s*", line)
-        if found:
-            yield found[1], (float(found[2]), float(found[3]))
+        found = re.fullmatch(r"\s*(\S+) (\S+) ([\d.]+) ([\d.]+)\s*", line)
+        if found:  # two groups may have a pool of one name
+            yield f"{found[1]}/{found[2]}", (float(found[3]), float(found[4]))
 
 
 def collect_api(town: Town, node: str, vmids: Iterable[int], storages: Iterable[str]) -> ApiFacts:

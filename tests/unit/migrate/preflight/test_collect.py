@@ -158,6 +158,14 @@ def test_a_nodes_guests_are_read_from_their_files_without_the_comments() -> None
     assert node.volumes == {"local-lvm:vm-106-disk-1": "100"}
 
 
+def test_two_groups_may_have_a_pool_of_one_name_and_noise_is_no_pool() -> None:
+    lines = "  Consider pruning pve VG archive\n  pve data 20.5 3.10\n  usb data 96.00 1.00\n"
+
+    pools = host_of("a", {"pools": Answer(lines, 0)}, 0, 0).thin_pools
+
+    assert pools == {"pve/data": (20.5, 3.1), "usb/data": (96.0, 1.0)}
+
+
 def test_answers_come_back_by_name_even_when_one_fails_or_reads_its_input() -> None:
     asked = {"one": "echo 1; exit 3", "two": "cat", "three": "echo 'a\nb'"}
 
