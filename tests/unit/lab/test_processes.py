@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +16,6 @@ from releve.lab import processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -53,6 +54,9 @@ def test_those_that_name_a_text_are_found_and_ended(tmp_path: Path) -> None:
     sleepers = [
         subprocess.Popen([*SLEEP, str(tmp_path / name)]) for name in ("part-1", "part-2", "other")
     ]
+    for one in sleepers:  # the kernel shows a process before its words
+        while not Path(f"/proc/{one.pid}/cmdline").read_bytes():
+            time.sleep(0.01)
     found = processes.naming(str(tmp_path / "part-"))
     processes.end_all(found)
 
