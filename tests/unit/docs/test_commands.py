@@ -99,7 +99,7 @@ def test_every_file_that_a_page_runs_is_there(file: Path) -> None:
         ("migrate plan compta --waive 'a=b'", ""),
         ("-i inventory/lab migrate run --all --bandwith 5", "run has no --bandwith"),
         ("migrate repair compta", "migrate has no repair"),
-        ("chek -i x", "releve has no chek"),
+        ("inspect -i x", "releve has no inspect"),
         ("migrate plan|run|status", ""),
         ("migrate run compta  # or --all", ""),
     ],

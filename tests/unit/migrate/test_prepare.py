@@ -135,6 +135,7 @@ DEVICES = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     lines=st.lists(st.sampled_from(FSTAB), min_size=1, max_size=12),
@@ -380,6 +381,7 @@ def test_an_initramfs_that_was_made_since_is_made_again_without_us(guest: Guest)
     assert "of an upgrade" not in guest.read(IMAGE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", range(1, 12))
 def test_a_run_that_was_killed_is_ended_by_the_next_one_or_undone(guest: Guest, steps: int) -> None:
     needy(guest)
