@@ -6,10 +6,12 @@ import contextlib
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.unit.blocks.conftest import PYTHON, Export, Machine, until
@@ -18,7 +20,6 @@ from releve.blocks.bundle import build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 MIB = 1 << 20
 # Linux counts a parent's memory as its child's until the exec: a small parent stands in between.
@@ -29,6 +30,19 @@ with open(sys.argv[1], "wb") as stream:
     code = subprocess.call(sys.argv[2:], stdout=stream, stdin=subprocess.DEVNULL)
     seconds = time.monotonic() - start
 print(json.dumps([code, seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))
+"""
+HASH = """
+import hashlib, mmap, sys, threading
+length, count = map(int, sys.argv[1:])
+part = memoryview(mmap.mmap(-1, 1 << 20))
+part[:] = bytes(range(256)) * 4096
+def work():
+    for _ in range(length >> 20):
+        for start in range(0, 1 << 20, 65536):
+            hashlib.sha256(part[start : start + 65536]).digest()
+threads = [threading.Thread(target=work) for _ in range(count)]
+for one in threads: one.start()
+for one in threads: one.join()
 """
 
 
@@ -104,10 +118,53 @@ class Rig:
         return self._worker("seed", *ends, crash=crash)
 
     def round(self, uri: str, bitmap: str) -> Run:
-        """Copy what a bitmap calls dirty."""
-        return self._worker(
-            "round", f"--source={uri}", f"--target={self.target}", f"--bitmap={bitmap}"
-        )
+        """Copy what a bitmap calls dirty and read it back, as the last round does."""
+        ends = (f"--source={uri}", f"--target={self.target}")
+        return self._worker("round", *ends, f"--bitmap={bitmap}", "--read-back")
+
+    @contextlib.contextmanager
+    def seeding(self, uri: str, bandwidth: str = "0") -> Iterator[None]:
+        """Copy all, again and again, while something else is measured."""
+        ends = (f"--source={uri}", f"--target={self.target}", f"--bandwidth={bandwidth}")
+        words = [PYTHON, str(self._pyz), "seed", f"--state={self.state}", "--run=bench", *ends]
+        again = f"while rm -rf {self.state}; : > {self.target}; {shlex.join(words)}; do :; done"
+        with self.beside(["sh", "-c", again]):
+            yield
+
+    @contextlib.contextmanager
+    def copying(self, uri: str, size: int) -> Iterator[None]:
+        """Copy all by nbdcopy, again and again, while something else is measured."""
+        self._fresh(size)
+        with self._served(self.target, "--shared=8", name="t") as target:
+            again = f"while {shlex.join(['nbdcopy', '--flush', uri, target])}; do :; done"
+            with self.beside(["sh", "-c", again]):
+                yield
+
+    @contextlib.contextmanager
+    def beside(self, argv: list[str]) -> Iterator[None]:
+        """Run a program beside what is measured, and end it with all that it started."""
+        process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, start_new_session=True)
+        try:
+            yield
+            if process.poll() is not None:
+                message = f"{argv[0]} ended early, with {process.returncode}"
+                raise RuntimeError(message)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def guest(self, uri: str, seconds: float) -> list[float]:
+        """Let a guest work for a while; return the milliseconds of each of its steps."""
+        program = Path(__file__).with_name("guest.py")
+        argv = [PYTHON, str(program), uri, str(seconds)]
+        done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)
+        return [float(one) for one in json.loads(done.stdout)]
+
+    def hashing(self, length: int) -> float:
+        """Hash so many bytes that are in memory, on all processors: no verification is faster."""
+        count = len(os.sched_getaffinity(0))
+        return self._timed([PYTHON, "-c", HASH, str(length // count), str(count)]).seconds
 
     def delta(self, uri: str) -> Run:
         """Compare by hashes and copy what differs."""
@@ -163,25 +220,24 @@ class Rig:
             process.wait()
 
     @contextlib.contextmanager
-    def serve_late(self, disk: Path, delay: int) -> Iterator[str]:
-        """Serve a disk by nbdkit, each read `delay` milliseconds late."""
+    def serve_late(self, disk: Path, delay: float) -> Iterator[str]:
+        """Serve a disk over a line on which a question and its answer take `delay` ms more."""
         socket = self.folder / "l"
         socket.unlink(missing_ok=True)
-        argv = ["nbdkit", "--foreground", "--readonly", f"--unix={socket}", "--filter=delay"]
-        process = subprocess.Popen([*argv, "file", str(disk), f"delay-read={delay}ms"])
-        try:
-            until(socket.exists, "nbdkit")
-            yield f"nbd+unix:///?socket={socket}"
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
+        program = Path(__file__).with_name("late.py")
+        with self.serve(disk) as uri:
+            server = uri.partition("socket=")[2]
+            argv = [PYTHON, str(program), str(socket), server, str(delay / 2e3)]
+            with self.beside(argv):
+                until(socket.exists, "the long line")
+                yield f"nbd+unix:///vda?socket={socket}"
 
     @contextlib.contextmanager
     def machine(self, disk: Path) -> Iterator[Machine]:
-        """Run a QEMU without a guest whose bitmap `b1` records."""
+        """Run a QEMU without a guest whose bitmap `b0` records."""
         machine = Machine(self.folder, disk)
         try:
-            machine.bitmap("b1")
+            machine.bitmap("b0")
             machine.export()
             yield machine
         finally:

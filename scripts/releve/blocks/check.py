@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from releve.blocks.volume import Volume
 
 NAMED = 10  # offsets of wrong blocks that a verdict names
-READERS = 4  # threads that read the target
+READERS = min(8, len(os.sched_getaffinity(0)) + 1)  # one waits for the disk, the others hash
 
 
 @dataclass(slots=True)

@@ -46,7 +46,8 @@ class Machine:
         drive = f"if=none,id=drive0,file={disk},format=raw,cache=none,discard=unmap"
         base = [QEMU, "-S", "-machine", "none", "-nodefaults", "-display", "none"]
         monitor = f"unix:{self.monitor},server=on,wait=off"
-        self.process = subprocess.Popen([*base, "-drive", drive, "-qmp", monitor])
+        argv = [*base, "-drive", drive, "-qmp", monitor]
+        self.process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)  # each write is told there
         until(self._answers, "QEMU's monitor")
         address = {"type": "unix", "data": {"path": str(self.socket)}}
         with self.qmp() as qmp:
@@ -97,6 +98,13 @@ class Machine:
                 qmp.execute("block-export-del", id="e", mode="hard")
                 until(lambda: not qmp.execute("query-block-exports"), "the export to go")
             qmp.execute("block-export-add", **words, bitmaps=list(bitmaps))
+
+    def work_place(self) -> str:
+        """Return where a guest may read and write its disk, beside those who copy it."""
+        words = {"type": "nbd", "id": "w", "node-name": self.node, "name": "work"}
+        with self.qmp() as qmp:
+            qmp.execute("block-export-add", **words, writable=True)
+        return f"nbd+unix:///work?socket={self.socket}"
 
     def stop(self) -> None:
         """End QEMU."""
