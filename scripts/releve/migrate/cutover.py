@@ -38,7 +38,7 @@ class Cutover:
     def do(self) -> None:
         """Do it all. Whatever fails before the fence, the guest goes on at its source."""
         migration = self.migration
-        if self.source.rung != "hash-delta" or not self.record.last("baseline"):
+        if self.source.rung != "hash-delta":  # that one was noted while it still worked
             note_ports(migration)
         mark = self.source.mark()
         self.record.note("cutover-began", mark=mark)
@@ -62,10 +62,14 @@ class Cutover:
         migration.say(f"{migration.name}: verified and fenced")
 
     def _power_off(self) -> None:
-        with Listener(self.migration.guest) as listener:
-            self.record.note("power-button")
+        last = self.heard
+        self.record.note("power-button")
+        if self.source.rung == "hash-delta":
             self.source.power_off(self.migration.guest.stop_seconds)
-        last = listener if listener.newest else self.heard
+        else:
+            with Listener(self.migration.guest) as listener:
+                self.source.power_off(self.migration.guest.stop_seconds)
+            last = listener if listener.newest else self.heard
         told = {} if last.newest is None else dataclasses.asdict(last.newest)
         answer = {key: told[key] for key in ANSWER_KEYS if key in told}
         if last.newest or self.source.rung == "bitmaps":

@@ -50,7 +50,7 @@ class Listener:
     ) -> None:
         """Ask no more."""
         self._end.set()
-        self._thread.join(2 * PATIENCE_SECONDS)
+        self._thread.join(PAUSE_SECONDS)  # not for as long as one that is off keeps silent
 
 
 def address_of(guest: Guest) -> tuple[str, int] | None:

@@ -29,6 +29,7 @@ FOLDER = Path("build/survey")
 SECTIONS = {"domains": "guests", "states": "guests", "etc": "files", "packages": "packages"}
 PLAIN_TOOLS = ("qemu-img", "sha256sum", "find", "sed", "sort", "cut")
 TOOLS = {"libvirt": ("virsh", *PLAIN_TOOLS), "pve": ("qm", "pct", "pvesm", *PLAIN_TOOLS)}
+PAGES = {"esxi": "migrate-from-esxi", "hyperv": "migrate-from-hyper-v", "files": "move-files"}
 TIMEOUT = 900.0  # seconds; hashing /etc of an old machine with slow disks takes minutes
 SHOWN = 5  # lines of a change that a note shows
 
@@ -66,7 +67,7 @@ def survey_host(town: Town, host: str, recorded: Path | None = None) -> SurveyRe
         elif hypervisor not in TOOLS:
             message = (
                 f"{host}: a {hypervisor} host is surveyed from listings in a folder: give --from"
-                f" FOLDER (docs/how-to/migrate-from-{hypervisor.replace('hyperv', 'hyper-v')}.md)"
+                f" FOLDER (docs/how-to/{PAGES[hypervisor]}.md)"
             )
             raise InputError(message)
         else:

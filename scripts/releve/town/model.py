@@ -146,8 +146,9 @@ class Host(Section):
     )
     address: IPv4Address = Field(description="Where ssh reaches it.")
     network: Name = Field(description="Which of `networks` the address is of.")
-    hypervisor: Literal["libvirt", "pve", "esxi", "hyperv"] | None = Field(
-        default=None, description="Of an old host."
+    hypervisor: Literal["libvirt", "pve", "esxi", "hyperv", "files"] | None = Field(
+        default=None,
+        description="Of an old host; files: image files lie there, whatever ran their guests.",
     )
     mac: Mac | None = Field(default=None, description="For Wake-on-LAN.")
     stop_seconds: Seconds = Field(default=60, description="Time to halt, its guests stopped.")

@@ -18,7 +18,7 @@ WARM = DiskFacts(running=True, size=100 * GIB, data=40 * GIB, qemu=(4, 0), monit
         (WARM, "bitmaps", "QEMU 4.0 records"),
         (replace(WARM, qemu=(3, 1)), "cold", "QEMU 3.1 offers no dirty bitmap (from 4.0 on)"),
         (replace(WARM, monitor=False), "cold", "monitor does not answer"),
-        (replace(WARM, qemu=(3, 1), frozen="lvm"), "hash-delta", "a snapshot (lvm)"),
+        (replace(WARM, qemu=(3, 1), frozen="lvm"), "hash-delta", "frozen of it (lvm)"),
         (replace(WARM, qemu=None), "cold", "no QEMU that records writes"),
         (replace(WARM, running=False), "hash-delta", "it is off"),
         (replace(WARM, running=False, qemu=None), "hash-delta", "it is off"),

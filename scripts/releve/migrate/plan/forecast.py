@@ -72,7 +72,7 @@ def _rung_facts(source: SourceFacts, disk: DiskFacts, data: int) -> rungs.DiskFa
         monitor=source.qemu is not None and not source.monitor_error,
         flat=disk.flat or (disk.format == "raw" and len(disk.layers) == 1),
         tools=disk.hashed,
-        frozen="frozen" if disk.frozen else "",
+        frozen=disk.frozen,
     )
 
 

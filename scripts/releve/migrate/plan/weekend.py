@@ -36,6 +36,10 @@ SEED = mark("Copy {guest} while it works. Nobody notices.")
 CHECK = mark("Make the plan again and compare: releve migrate plan. No check may have changed.")
 HOLD = mark("Tell everybody that the applications close now, and that no work is accepted.")
 STOP = mark("Stop {guest} and start it on {node}: releve migrate cutover {guest} --now")
+# Of a guest of which there are only files, nobody here can press the power button.
+STOP_THERE = mark(
+    "Stop {guest} at {source} by hand, start it on {node}: releve migrate cutover {guest} --now"
+)
 TRY = mark("Try {application}: log in, read a record, write one, print one page.")
 DECISION = mark("Decide together: stay, or go back. Without a clear yes, go back.")
 LAST = mark("Last moment to begin the way back: releve migrate rollback, in the order below.")
@@ -155,8 +159,9 @@ def _wave(
         guest = town.guests[name]
         seconds = max(plan["guests"][name]["forecast"]["downtime_seconds"], STEP_SECONDS)
         up = _up(now + datetime.timedelta(seconds=seconds))
-        values = {"guest": name, "node": guest.target}
-        yield Step(now, up, (), STOP, values, "stop")
+        values = {"guest": name, "node": guest.target, "source": guest.source}
+        text = STOP_THERE if guest.disks[0].file else STOP
+        yield Step(now, up, (), text, values, "stop")
         application = {"application": guest.application or name}
         yield Step(up, up + TEST, guest.tested_by, TRY, application, "test")
         now = up

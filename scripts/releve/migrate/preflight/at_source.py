@@ -102,8 +102,8 @@ def macs_as_listed(facts: Facts) -> Said:
 )
 def qemu_answers(facts: Facts) -> Said:
     """QEMU answers questions about the running guest."""
-    if not facts.seen.running:
-        return passed("the guest is off")
+    if facts.seen.quiet:
+        return passed(facts.seen.quiet)
     if facts.seen.monitor_error:
         return failed(facts.seen.monitor_error)
     return passed("yes") if facts.seen.qemu else unknown("no answer")
@@ -118,8 +118,8 @@ def qemu_answers(facts: Facts) -> Said:
 )
 def qemu_new_enough(facts: Facts) -> Said:
     """QEMU tracks writes by bitmaps that can be exported (5.2)."""
-    if not facts.seen.running:
-        return passed("the guest is off")
+    if facts.seen.quiet:
+        return passed(facts.seen.quiet)
     if facts.seen.qemu is None:
         return unknown("no answer of QEMU's monitor")
     text = ".".join(map(str, facts.seen.qemu))
@@ -151,7 +151,7 @@ def no_block_job(facts: Facts) -> Said:
     found = [*facts.seen.jobs, *([f"lock {facts.seen.lock}"] if facts.seen.lock else [])]
     if found:
         return failed(", ".join(found))
-    if facts.seen.running and facts.seen.qemu is None:
+    if not facts.seen.quiet and facts.seen.qemu is None:
         return unknown("no answer of QEMU's monitor")
     return passed("none")
 
@@ -168,7 +168,7 @@ def no_other_export(facts: Facts) -> Said:
     others = [name for name in facts.seen.exports if not name.startswith(OURS)]
     if others:
         return failed(", ".join(others))
-    if facts.seen.running and facts.seen.qemu is None:
+    if not facts.seen.quiet and facts.seen.qemu is None:
         return unknown("no answer of QEMU's monitor")
     return passed("none")
 
@@ -226,8 +226,8 @@ def _variables(firmware: Firmware | None) -> Said:
 )
 def guest_agent_answers(facts: Facts) -> Said:
     """The guest's agent answers."""
-    if not facts.seen.running:
-        return unknown("the guest is off")
+    if facts.seen.quiet:
+        return unknown(facts.seen.quiet)
     return passed("yes") if facts.seen.agent else warning("no")
 
 

@@ -59,7 +59,7 @@ def _disk(disk: SourceDisk, image: Image, taken: dict[str, int], source: FilesSo
         layers,
         flat=image.flat is not None,
         hashed=source.can_hash(disk.name),
-        frozen=source.frozen,
+        frozen=source.frozen.get(disk.name, ""),
     )
 
 

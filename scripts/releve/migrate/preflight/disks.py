@@ -152,7 +152,7 @@ def no_snapshot(facts: Facts) -> Said:
 )
 def no_other_bitmap(facts: Facts) -> Said:
     """No other tool tracks writes on the guest's disks."""
-    if facts.seen.running and facts.seen.qemu is None:
+    if not facts.seen.quiet and facts.seen.qemu is None:
         return unknown("no answer of QEMU's monitor")
     others = [name for name in facts.seen.bitmaps if not name.startswith(OURS)]
     return warning(", ".join(others)) if others else passed("none")

@@ -37,7 +37,7 @@ class DiskFacts:
     """One disk at the source. `users` are other guests of that host which name the same file.
 
     `flat`: what the guest sees lies byte for byte in one file; `hashed`: its host can hash that;
-    `frozen`: an older state of it can be read while the guest works.
+    `frozen`: the older state of it that can be read while the guest works, "" for none.
     """
 
     name: str
@@ -53,7 +53,7 @@ class DiskFacts:
     written: int | None = None  # bytes a second that the guest writes now
     flat: bool = False
     hashed: bool = True  # dd and sha256sum are nearly everywhere
-    frozen: bool = False
+    frozen: str = ""
 
     @property
     def size(self) -> int | None:
@@ -130,6 +130,13 @@ class SourceFacts:
     def running(self) -> bool:
         """Whether the guest works now."""
         return self.state == "running"
+
+    @property
+    def quiet(self) -> str:
+        """Why no QEMU is asked about it, "" when its QEMU is."""
+        if self.files:
+            return "its files are read, no QEMU is asked"
+        return "" if self.running else "the guest is off"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ def source_of(town: Town, name: str, run: str) -> Source:
     if hypervisor == "pve":
         return PveSource.of(town, name, run)
     message = (
-        f"hosts.{host}.hypervisor: no guest is moved from a running {hypervisor}; give each of its"
-        " disks a `file`"
+        f"guests.{name}.disks: {host} is of kind {hypervisor}, from which no running guest is"
+        " moved; give each of its disks a `file`"
     )
     raise InputError(message)

@@ -23,7 +23,7 @@ from releve.migrate.images.model import SECTOR, ImageError
 from releve.migrate.images.readers import SshReader
 from releve.migrate.rest import READERS, Rest
 from releve.migrate.sources.base import SourceDisk, SourceGuest
-from releve.migrate.sources.files_fence import fenced, renames
+from releve.migrate.sources.files_fence import fenced, refuse_nameless, renames
 from releve.migrate.sources.files_state import state_of
 from releve.migrate.sources.mount import Mount, MountOpener
 from releve.ssh import Ssh
@@ -82,7 +82,8 @@ class FilesSource:
             if d.frozen
         )
         known = town.path(town.ssh.known_hosts_file) if town.ssh.known_hosts_file else None
-        mount = Mount(Ssh.to(town, guest.target), Ssh.to(town, guest.source), run, known)
+        node, old = (Ssh.to(town, host).kept() for host in (guest.target, guest.source))
+        mount = Mount(node, old, run, known)
         return cls(name, mount, disks, frozen, tuple(nic.mac for nic in guest.nics))
 
     @property
@@ -91,9 +92,9 @@ class FilesSource:
         return dict(self._layers)
 
     @property
-    def frozen(self) -> bool:
-        """Whether there is something to copy while the guest works."""
-        return bool(self._frozen)
+    def frozen(self) -> dict[str, str]:
+        """Disk -> the file that may be read while the guest works."""
+        return {disk.name: disk.file for disk in self._frozen}
 
     @property
     def host(self) -> str:
@@ -301,6 +302,9 @@ class FilesSource:
         self._layers = {d.name: inspect(reader, d.file, d.format) for d in disks}
         for layer in self._layers.values():
             refuse_differencing(layer, self.host)
+        refuse_nameless(
+            self.ssh, [layer.place.file for layer in self._layers.values() if layer.device]
+        )
 
     def _state(self) -> FilesState:
         files = [file for layer in self._layers.values() for file in layer.files]

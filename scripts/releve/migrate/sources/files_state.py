@@ -13,6 +13,37 @@ if TYPE_CHECKING:
 
     from releve.ssh import Ssh
 
+# A device has no time of change; the kernel counts what was written to it since the host started.
+_STATE = """\
+for f in {names}; do
+  if [ ! -b "$f" ]; then
+    stat -L -c '%s %y' "$f" || exit 1
+    continue
+  fi
+  d=$(readlink -f "$f")
+  n=$(printf %s "${{d#/dev/}}" | tr / '!')
+  set -- $(cat "/sys/class/block/$n/stat" 2>/dev/null)
+  echo "device, written ${{5:-?}} times, ${{7:-?}} sectors"
+done
+"""
+# Who may write to a device without an open descriptor: what lies on it, a mount, Xen's kernel.
+_HOLDERS = """\
+for f in {names}; do
+  [ -b "$f" ] || continue
+  d=$(readlink -f "$f")
+  n=$(printf %s "${{d#/dev/}}" | tr / '!')
+  for h in "/sys/class/block/$n/holders/"*; do
+    [ ! -e "$h" ] || echo "$(basename "$h") lies on $f"
+  done
+  while read -r what where rest; do
+    [ "$(readlink -f "$what")" != "$d" ] || echo "$f is mounted at $where"
+  done < /proc/mounts
+  m=$(stat -L -c %t:%T "$f")
+  if grep -qsx "$m" /sys/bus/xen-backend/devices/*/physical_device; then
+    echo "a guest of Xen has $f"
+  fi
+done
+"""
 # `ls -l` of a descriptor shows how it is open: `lrwx` and `l-wx` for those that may write
 _WRITERS = """\
 [ -d /proc/self/fd ] || exit 0
@@ -37,14 +68,21 @@ class FilesState:
 
 def state_of(ssh: Ssh, files: Sequence[str]) -> FilesState:
     """Return how files are now; raises ImageError for one that is not there."""
-    line = f"stat -L -c '%s %y' {' '.join(map(shlex.quote, files))}"
-    said = ssh.run(line, check=False)
+    names = " ".join(map(shlex.quote, files))
+    said = ssh.run(_STATE.format(names=names), check=False)
     if said.returncode:
         why = said.stderr.strip().rpartition("\n")[2]
-        message = f"{ssh.host}: {why or line}; is everything of the image there?"
+        message = f"{ssh.host}: {why or names}; is everything of the image there?"
         raise ImageError(message)
     states = tuple(zip(files, said.stdout.splitlines(), strict=True))
-    return FilesState(states, _writers(ssh, files))
+    if dark := [file for file, state in states if "?" in state]:
+        message = (
+            f"{ssh.host}: {dark[0]}: nothing there tells whether that device is written to; copy it"
+            " into a file (`dd`)"
+        )
+        raise ImageError(message)
+    holders = ssh.run(_HOLDERS.format(names=names)).stdout.splitlines()
+    return FilesState(states, (*_writers(ssh, files), *holders))
 
 
 def _writers(ssh: Ssh, files: Sequence[str]) -> tuple[str, ...]:

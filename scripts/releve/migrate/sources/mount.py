@@ -8,6 +8,7 @@ nbdkit's open one file each and do not follow a descriptor.
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +17,9 @@ from releve.command import CommandError
 from releve.migrate.errors import MigrateError
 from releve.migrate.images.graph import HereOpener
 from releve.migrate.images.model import ImageError
-from releve.migrate.tunnel import authorise, make_key, revoke
+from releve.migrate.images.readers import SshReader
+from releve.migrate.tunnel import CIPHER, authorise, make_key, revoke
+from releve.migrate.worker import PATH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +35,14 @@ sshfs {user}@{address}:/ {folder}/source \\
   -o ro,reconnect,auto_cache,BatchMode=yes,StrictHostKeyChecking=yes \\
   -o UserKnownHostsFile={folder}/known_hosts,IdentitiesOnly=yes,IdentityFile={folder}/key \\
   -o ConnectTimeout=5,ServerAliveInterval=5,ServerAliveCountMax=3
+"""
+_LEND = """\
+set -e
+PYTHONPATH={worker} /usr/bin/python3 -m releve.blocks.lend \\
+  --socket {place}.sock --pid-file {place}.pid --size {size} --file {file} -- \\
+  ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile={folder}/known_hosts \\
+  -o IdentitiesOnly=yes -i {folder}/key -o ConnectTimeout=5 \\
+  -o ServerAliveInterval=5 -o ServerAliveCountMax=3 -c {cipher} -s {user}@{address} sftp
 """
 _UNMOUNT = """\
 if grep -qF ' {folder}/source ' /proc/mounts; then
@@ -87,6 +98,30 @@ class Mount:
             )
             raise MigrateError(message) from error
 
+    def lend(self, file: str, size: int) -> str:
+        """Serve a block device of the old host at the node; return its socket.
+
+        SFTP, and so a mount, knows no size of a device. Raises ImageError.
+        """
+        # the name of a socket may have 107 bytes
+        place = f"{self.folder}/lend-{hashlib.sha256(file.encode()).hexdigest()[:12]}"
+        words = {
+            "worker": PATH,
+            "place": shlex.quote(place),
+            "size": size,
+            "file": shlex.quote(file),
+            "folder": self.folder,
+            "cipher": CIPHER,
+            "user": self.old.user,
+            "address": self.old.address,
+        }
+        try:
+            self.node.run(_LEND.format(**words))
+        except CommandError as error:
+            message = f"{self.old.host}: {file}: it cannot be read over SFTP: {error}"
+            raise ImageError(message) from error
+        return f"{place}.sock"
+
     def unmount(self) -> None:
         """Take the mount away; none is no fault."""
         if not self.here:
@@ -107,13 +142,10 @@ class MountOpener(HereOpener):
     mount: Mount
 
     def node(self, file: str, *, device: bool) -> Node:
-        """See `Opener`; raises ImageError for a device, which SFTP does not serve."""
+        """See `Opener`; raises ImageError for a device that SFTP does not serve."""
         if device and not self.mount.here:
-            message = (
-                f"{self.mount.old.host}: {file}: a block device cannot be read as a file over"
-                " ssh; copy it into a file there (`dd`), or move it as a guest of its hypervisor"
-            )
-            raise ImageError(message)
+            socket = self.mount.lend(file, SshReader(self.mount.old).size(file))
+            return {"driver": "nbd", "server": {"type": "unix", "path": socket}}
         driver = "host_device" if device else "file"
         node: Node = {"driver": driver, "filename": self.name(file)}
         # the locks of a mounted file are the node's own and say nothing: see `files_state`

@@ -63,7 +63,7 @@ def rung_of(facts: DiskFacts) -> tuple[Rung, str]:
     lacking = _lacking(facts)
     if facts.frozen:
         return "hash-delta", (
-            f"{lacking}; a snapshot ({facts.frozen}) is copied while it works,"
+            f"{lacking}; what is frozen of it ({facts.frozen}) is copied while it works,"
             " then blocks are compared by hashes"
         )
     return "cold", f"{lacking}, and its storage has no snapshot to copy from: copied after the stop"
@@ -78,17 +78,21 @@ def downtime_of(facts: DiskFacts, rates: Rates | None = None) -> Downtime:
         return Downtime(seconds, "what was written since the last round; not the disk's size")
     if rung == "hash-delta" and facts.flat and facts.tools:
         seconds = FIXED_SECONDS + facts.size / rates.source + SMALL_BYTES / rates.line
-        gib = facts.size / GIB
-        return Downtime(seconds, f"its host hashes {gib:.1f} GiB itself; only what differs moves")
+        said = f"its host hashes {_amount(facts.size)} itself; only what differs moves"
+        return Downtime(seconds, said)
     seconds = FIXED_SECONDS + facts.data / min(rates.line, rates.disk)
     what = "is read" if rung == "hash-delta" else "is copied"
-    return Downtime(seconds, f"{facts.data / GIB:.1f} GiB of data {what} over the line once")
+    return Downtime(seconds, f"{_amount(facts.data)} of data {what} over the line once")
 
 
 def guest_downtime(disks: list[DiskFacts], rates: Rates | None = None) -> float:
     """Return the forecast for a guest, whose disks are read one after the other."""
     extra = sum(downtime_of(disk, rates).seconds - FIXED_SECONDS for disk in disks)
     return FIXED_SECONDS + extra
+
+
+def _amount(count: int) -> str:
+    return f"{count / GIB:.1f} GiB" if count >= GIB else f"{-(-count // (1 << 20))} MiB"
 
 
 def _lacking(facts: DiskFacts) -> str:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tarfile
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,8 @@ from tests.unit.migrate.images import makers
 from tests.unit.migrate.images.makers import MIB, SIZE, qemu_img
 from tests.unit.migrate.sources import loopback
 
-from releve.blocks.hashes import HashList
+from releve.blocks.hashes import Hashed, HashList
+from releve.migrate import worker
 from releve.migrate.errors import MigrateError, PowerButtonError
 from releve.migrate.images.model import ImageError
 from releve.migrate.sources.base import SourceDisk
@@ -24,7 +26,6 @@ from releve.migrate.sources.mount import Mount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 LACKS = loopback.missing("sshfs", "qemu-img", "qemu-nbd")
 pytestmark = [
@@ -277,3 +278,88 @@ def test_a_bad_image_is_named_before_anything_is_mounted(mount: Mount, tmp_path:
     with pytest.raises(ImageError, match=r"/gone/base\.raw"):
         source_of(mount, {"sda": ("qcow2", bad)}).look()
     assert shutil.which("sshfs")
+
+
+FAKE_LVM = {
+    # one volume, vg0/bureau; the real ones need a device mapper
+    "lvs": 'for last; do :; done; case $last in */vg0/*bureau) echo "  vg0/${last##*/}" ;;'
+    " *) exit 5 ;; esac",
+    "lvrename": 'mv "@DEV/$2/$3" "@DEV/$2/$4"',
+}
+
+
+@pytest.fixture
+def volume(mount: Mount, disk: Path) -> Iterator[Path]:
+    """Give a block device that a volume manager named."""
+    losetup = ["losetup", "--show", "-f", str(disk)]
+    made = subprocess.run(losetup, capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"no loop device here: {made.stderr.strip()}")
+    device = made.stdout.strip()
+    home = mount.old.run("echo $HOME").stdout.strip()
+    folder = disk.parent / "dev" / "vg0"
+    folder.mkdir(parents=True)
+    (folder / "bureau").symlink_to(device)
+    for name, text in FAKE_LVM.items():
+        file = Path(home) / "bin" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"#!/bin/sh\n{text.replace('@DEV', str(folder.parent))}\n")
+        file.chmod(0o755)
+    worker.install(mount.node)
+    try:
+        yield folder / "bureau"
+    finally:
+        FilesSource("bureau", mount, ()).close()
+        subprocess.run(["losetup", "-d", device], check=True)
+
+
+def test_a_volume_of_the_old_host_is_read_hashed_watched_and_fenced(
+    mount: Mount, volume: Path, disk: Path
+) -> None:
+    source, out = source_of(mount, {"sda": ("raw", volume)}), disk.with_name("out")
+
+    source.ready("run-1", 1)
+
+    assert source.sizes() == {"sda": SIZE}
+    assert read(source.uri("sda"), out) == disk.read_bytes()
+    assert sum(one.length for one in listed(source, "sda")) == SIZE
+    with volume.open("r+b") as stream:
+        with pytest.raises(PowerButtonError, match=r"process \d+ writes to /dev/loop"):
+            source.power_off(1)
+        stream.write(b"late")
+    source.power_off(1)
+    mark = source.mark()
+    source.release()
+    source.fence(mark)
+    assert source.fenced(mark)
+    assert [file.name for file in volume.parent.iterdir()] == ["moved-by-releve.bureau"]
+    source.at_rest(mark)
+    assert read(source.uri("sda"), out)[:4] == b"late"
+    source.unfence(mark)
+    assert volume.exists()
+
+
+def test_a_volume_that_is_written_while_it_is_read_is_not_believed(
+    mount: Mount, volume: Path
+) -> None:
+    source = source_of(mount, {"sda": ("raw", volume)})
+    source.ready("run-1", 1)
+    source.power_off(1)
+    with volume.open("r+b") as stream:
+        stream.write(b"late")
+        os.fsync(stream.fileno())
+
+    with pytest.raises(MigrateError, match="bureau has changed since"):
+        source.release()
+
+
+def test_a_device_that_nobody_can_rename_is_refused(mount: Mount, volume: Path) -> None:
+    with pytest.raises(ImageError, match=r"/dev/GROUP/VOLUME.*copy it into a file"):
+        source_of(mount, {"sda": ("raw", volume.resolve())}).look()
+
+
+def listed(source: FilesSource, disk: str) -> list[Hashed]:
+    """Return what the host's own list says of a disk."""
+    lines = source.hashes(disk)
+    assert lines is not None
+    return list(HashList((line.decode() for line in lines), SIZE, 65_536))
