@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from releve.blocks.errors import MonitorError
+from releve.command import CommandError
 from releve.errors import LaterError
 from releve.migrate import faults, patience
 from releve.migrate.errors import ForeignError, MigrateError, WorkerError
@@ -71,7 +72,10 @@ class Copying:
         if isinstance(error, WorkerError) and error.kind == "manifest":
             self.migration.say(f"{self.name}: {error}; everything is copied anew")
             return
-        found = self.source.look()
+        try:
+            found = self.source.look()
+        except (CommandError, MigrateError):  # its host is silent too: the first word says more
+            found = None
         if found is None or (found.running and (guest is None or guest.id == found.id)):
             raise error
         state = "started again" if found.running else found.state

@@ -23,6 +23,8 @@ from releve.pve.guests import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from releve.town import Town
 
 MARK = "releve migrate, run "
@@ -46,10 +48,13 @@ class PveTarget:
     def _vmid(self) -> int:
         return self.town.guests[self.name].vmid
 
-    def prepare(self, run: str, sizes: dict[str, int], cleared: set[str]) -> dict[str, str]:
+    def prepare(
+        self, run: str, sizes: dict[str, int], cleared: Mapping[str, set[str]]
+    ) -> dict[str, str]:
         """Make the guest without disks and its volumes, or find what this run made of them."""
         owner = self.owner()
         if owner in cleared:
+            self._refuse_others(cleared[str(owner)], len(sizes))
             self.guests.delete(self._vmid)
             owner = None
         if owner is None:
@@ -82,7 +87,7 @@ class PveTarget:
         """Return the shell line for what PVE lets root alone set; it locks the guest too."""
         return by_root(self._vmid, settings_of(self.town, self.name), LOCK)
 
-    def opening(self, runs: set[str]) -> str:
+    def opening(self, runs: Collection[str]) -> str:
         """Return root's line that unlocks the guest of one of these runs; "" for nothing to do."""
         return f"qm unlock {self._vmid}" if self.owner() in runs and self._locked() else ""
 
@@ -169,6 +174,17 @@ class PveTarget:
             message = (
                 f"{self.guests.node}: {listed[0]} is there already, and no guest {self._vmid};"
                 " it is not overwritten. Remove it, or give the guest another vmid"
+            )
+            raise ForeignError(message)
+
+    def _refuse_others(self, made: set[str], disks: int) -> None:
+        """Raise when a volume would be removed with a guest of ours whose run did not make it."""
+        found = self._volumes()
+        others = [one for one in found if str(one.path) not in made] if made else found[disks:]
+        if others:
+            message = (
+                f"{self.guests.node}: {others[0].id} was not made by the run that left guest"
+                f" {self._vmid}, and would be removed with it; give it another name, or remove it"
             )
             raise ForeignError(message)
 

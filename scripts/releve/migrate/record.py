@@ -148,10 +148,22 @@ class Record:
                 return events[index + 1 :]
         return []
 
-    def earlier_runs(self) -> set[str]:
-        """Return the ids of this guest's runs that were rolled back: theirs may be cleared."""
-        ids = {str(event["run"]) for event in self._events if event["event"] == "run-began"}
-        return ids - (set() if self.stage in OVER else {self.run})
+    def earlier_runs(self) -> dict[str, set[str]]:
+        """Return the runs of this guest that were rolled back: what they made may be cleared.
+
+        Of each the paths of its volumes, none when it was killed before it noted them.
+        """
+        made: dict[str, set[str]] = {}
+        run = ""
+        for event in self._events:
+            if event["event"] == "run-began":
+                run = str(event["run"])
+                made.setdefault(run, set())
+            elif event["event"] == "volumes":
+                made[run] |= set(map(str, event["paths"].values()))
+        if self.stage not in OVER:
+            made.pop(self.run, None)
+        return made
 
     def progress(self, fields: dict[str, Any]) -> None:
         """Replace the progress file that `status` reads."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
 
 
 class Target(Protocol):
@@ -11,11 +14,13 @@ class Target(Protocol):
     def identify(self, kept: dict[str, Any]) -> Target:
         """Return the target that gives the guest the identity it has at its source."""
 
-    def prepare(self, run: str, sizes: dict[str, int], cleared: set[str]) -> dict[str, str]:
+    def prepare(
+        self, run: str, sizes: dict[str, int], cleared: Mapping[str, set[str]]
+    ) -> dict[str, str]:
         """Make volumes for the disks (name -> bytes) and return their paths on the node.
 
-        What this run made before is found again; what a run of `cleared` left is removed first.
-        Raises ForeignError when something else is there.
+        What this run made before is found again; what a run of `cleared` left (run -> paths of its
+        volumes) is removed first. Raises ForeignError when something else is there.
         """
 
     def by_root(self) -> str:
@@ -24,7 +29,7 @@ class Target(Protocol):
         After it nobody can start the guest, give it a volume or remove it, until `opening`.
         """
 
-    def opening(self, runs: set[str]) -> str:
+    def opening(self, runs: Collection[str]) -> str:
         """Return root's line before `start`, or before `prepare` clears; "" for none.
 
         Only a guest of one of these runs is opened.

@@ -19,7 +19,7 @@ from releve.migrate.sources.base import Mark, Rung, SourceDisk, SourceGuest
 from releve.town import load_town
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from releve.migrate.worker import Worker
 
@@ -209,7 +209,9 @@ class FakeTarget:
         assert kept == {}
         return self
 
-    def prepare(self, run: str, sizes: dict[str, int], cleared: set[str]) -> dict[str, str]:
+    def prepare(
+        self, run: str, sizes: dict[str, int], cleared: Mapping[str, set[str]]
+    ) -> dict[str, str]:
         if self.world.target_run in cleared:
             assert not self.world.target_on
             assert not self.world.locked
@@ -224,7 +226,7 @@ class FakeTarget:
         self.world.locked = True
         return ""
 
-    def opening(self, runs: set[str]) -> str:
+    def opening(self, runs: Collection[str]) -> str:
         self.world.locked &= self.world.target_run not in runs
         return ""
 

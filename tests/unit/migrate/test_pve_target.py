@@ -90,7 +90,7 @@ def target(node: Node, name: str = "compta") -> PveTarget:
 def test_no_disk_is_attached_before_the_start() -> None:
     node = Node()
 
-    paths = target(node).prepare("r1", SIZES, set())
+    paths = target(node).prepare("r1", SIZES, {})
 
     assert paths == {
         "vda": "/srv/vmdata/images/101/vm-101-disk-0.raw",
@@ -106,11 +106,11 @@ def test_no_disk_is_attached_before_the_start() -> None:
 
 def test_a_run_that_was_cut_finds_its_volumes_again() -> None:
     node = Node()
-    first = target(node, "dossiers").prepare("r1", SIZES, set())
+    first = target(node, "dossiers").prepare("r1", SIZES, {})
     last = list(node.volumes)[-1]
     del node.volumes[last]  # as if it had been killed between two volumes
 
-    again = target(node, "dossiers").prepare("r1", SIZES, set())
+    again = target(node, "dossiers").prepare("r1", SIZES, {})
 
     assert again == first
     assert "disk-0" not in "".join(again.values()), "the EFI variables were taken for a disk"
@@ -124,7 +124,7 @@ def test_a_guest_of_others_is_left_alone(description: str) -> None:
     node.allocate("vmdata", 101, 5)
 
     with pytest.raises(ForeignError, match="guest 101 is not of this run"):
-        target(node).prepare("r1", SIZES, set())
+        target(node).prepare("r1", SIZES, {})
     target(node).delete("r1")
 
     assert 101 in node.configs
@@ -136,22 +136,43 @@ def test_a_volume_without_a_guest_is_never_overwritten() -> None:
     node.allocate("vmdata", 101, 5)
 
     with pytest.raises(ForeignError, match=r"vm-101-disk-0\.raw is there already"):
-        target(node).prepare("r1", SIZES, set())
+        target(node).prepare("r1", SIZES, {})
 
 
 def test_what_a_rolled_back_run_left_is_replaced() -> None:
     node = Node()
-    target(node).prepare("r0", SIZES, set())
+    first = target(node).prepare("r0", SIZES, {})
 
-    target(node).prepare("r1", SIZES, {"r0"})
+    target(node).prepare("r1", SIZES, {"r0": set(first.values())})
 
     assert node.configs[101]["description"] == "releve migrate, run r1"
     assert len(node.volumes) == 2
 
 
+@pytest.mark.parametrize("noted", [True, False], ids=["noted its volumes", "was killed before"])
+def test_a_volume_that_others_put_beside_it_is_not_removed_with_it(noted: bool) -> None:
+    node = Node()
+    first = target(node).prepare("r0", SIZES, {})
+    theirs = node.allocate("vmdata", 101, 5)
+
+    with pytest.raises(ForeignError, match=r"vm-101-disk-2\.raw was not made by the run"):
+        target(node).prepare("r1", SIZES, {"r0": set(first.values()) if noted else set()})
+
+    assert theirs.id in node.volumes
+
+
+def test_a_volume_that_others_put_beside_it_is_not_taken_for_a_disk() -> None:
+    node = Node()
+    target(node).prepare("r1", SIZES, {})
+    node.allocate("vmdata", 101, 5)
+
+    with pytest.raises(ForeignError, match="3 volumes of guest 101 are there, and it has 2 disks"):
+        target(node).prepare("r1", SIZES, {})
+
+
 def test_a_stopped_target_cannot_come_back_by_itself() -> None:
     node = Node()
-    target(node).prepare("r1", SIZES, set())
+    target(node).prepare("r1", SIZES, {})
     target(node).start()
     node.calls.clear()
 
@@ -163,7 +184,7 @@ def test_a_stopped_target_cannot_come_back_by_itself() -> None:
 
 def test_the_addresses_are_those_of_the_town_file() -> None:
     node = Node()
-    target(node).prepare("r1", SIZES, set())
+    target(node).prepare("r1", SIZES, {})
 
     assert target(node).macs() == ("52:54:00:91:00:01",)
 
@@ -180,7 +201,7 @@ def test_the_guest_keeps_what_it_reads_of_its_machine() -> None:
     node = Node()
     one = target(node).identify(identity_of("compta", DEFINITION))
 
-    one.prepare("r1", SIZES, set())
+    one.prepare("r1", SIZES, {})
     one.start()
 
     config = node.configs[101]
@@ -211,7 +232,7 @@ def test_what_no_token_may_set_is_left_to_root() -> None:
     genid = "11111111-2222-4333-8444-555555555555"
     one = target(node).identify({"vmgenid": genid})
 
-    one.prepare("r1", SIZES, set())
+    one.prepare("r1", SIZES, {})
 
     assert not {"vmgenid", "startup"} & set(node.configs[101])
     locks = "qm set 101 --skiplock 1 --lock migrate --startup order=1,down=15"
@@ -222,7 +243,7 @@ def test_what_no_token_may_set_is_left_to_root() -> None:
 def test_a_lock_is_taken_from_a_guest_of_ours_alone() -> None:
     node = Node()
     one = target(node)
-    one.prepare("r1", SIZES, set())
+    one.prepare("r1", SIZES, {})
     assert one.opening({"r1"}) == ""
     assert one.closing() == "qm set 101 --skiplock 1 --lock migrate"
     node.configs[101]["lock"] = "migrate"

@@ -54,7 +54,7 @@ def test_a_run_after_a_rollback_is_a_new_one_and_may_clear_the_old(tmp_path: Pat
 
     assert record.begin()
     assert record.run != first
-    assert record.earlier_runs() == {first}
+    assert record.earlier_runs() == {first: set()}
 
 
 def test_a_new_epoch_counts_its_rounds_from_zero(tmp_path: Path) -> None:

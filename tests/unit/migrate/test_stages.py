@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from tests.unit.migrate.migrate_rig import BLOCKS, Killed, Rig, World, rig
 
+from releve.blocks.errors import MonitorError
+from releve.command import CommandError
 from releve.errors import InputError, LaterError, RefusedError
 from releve.migrate import patience
 from releve.migrate.copying import Copying
@@ -198,6 +200,37 @@ def test_a_worker_that_fails_while_its_source_works_ends_the_run(tmp_path: Path)
         Copying(one).do()
 
     assert one.record.last("source-lost") is None
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["its host answers", "its host does not"])
+def test_a_source_that_hangs_ends_the_run_with_the_workers_own_sentence(
+    tmp_path: Path, silent: bool
+) -> None:
+    world = World()
+    one = rig(world, tmp_path)
+    look = one.source.look
+
+    class Hung:
+        def do(self, verb: str, _feed: object = None, **_options: str) -> object:
+            def withdraw(_disk: str) -> None:
+                message = "compta: query-block-exports: no end after 60 s"
+                raise MonitorError(message)
+
+            def no_look() -> object:
+                raise CommandError(["ssh", "old"], "no end after 60 s")
+
+            one.source.withdraw = withdraw
+            one.source.look = no_look if silent else look
+            message = f"pve1: {verb} of vda: no answer for 60 s"
+            raise WorkerError(message, "stall")
+
+    one.worker = lambda disk: cast("Any", Hung())  # type: ignore[method-assign]
+    with pytest.raises(WorkerError, match="seed of vda: no answer for 60 s"):
+        one.go_on()
+
+    assert world.source_on
+    assert world.boots == 1
+    assert one.record.stage == "began"
 
 
 def test_a_copy_without_its_manifest_is_copied_anew_by_itself(tmp_path: Path) -> None:
