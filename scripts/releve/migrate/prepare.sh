@@ -192,9 +192,8 @@ pin() { # NAME MAC
         printf '%s\n' "# $1 is the card with this address, in whatever slot: releve migrate prepare." \
             "[Match]" "MACAddress=$2" "# A card, not a bridge or VLAN on it, which has its address." \
             "Path=*" "" "[Link]" "Name=$1" >"$WORK/link"
-        before=$CHANGED
+        pending # said before, so that a run that is killed here is ended by the next one
         put "/etc/systemd/network/10-releve-$1.link" "$WORK/link" "$1 is $2${used:+ ($used)}"
-        [ "$before" = "$CHANGED" ] || pending
         NAMES="$NAMES, $1 by its address"
     fi
 }
@@ -303,15 +302,14 @@ by_uuid() { # FILE FIELD
         printf '%s' "$(cat "$WORK/new")" >"$WORK/whole"
         mv "$WORK/whole" "$WORK/new"
     fi
+    [ "$1" != /etc/crypttab ] || pending
     put "$1" "$WORK/new" "$(grep -c . "$WORK/map") devices by UUID"
 }
 
 disks() {
     PART=fstab-by-uuid
     by_uuid /etc/fstab 1
-    before=$CHANGED
     by_uuid /etc/crypttab 2
-    [ "$before" = "$CHANGED" ] || pending
     root=$(tr ' ' '\n' <"$ROOT/proc/cmdline" 2>/dev/null |
         grep -E '^root=/dev/((sd|hd|vd|xvd)[a-z]|nvme|disk/by-path)' || :)
     [ -z "$root" ] ||
@@ -331,6 +329,7 @@ disks() {
 # pending: an initramfs must be made anew, since a file changed that it holds a copy of.
 pending() {
     PENDING=yes
+    begin
     [ "$MODE" = check ] || journal pending
 }
 
