@@ -56,7 +56,7 @@ _MANAGED = (
     "python3-apt",
     "sudo",
 )
-_QEMU = ("ovmf", "qemu-system-x86", "qemu-utils")
+_QEMU = ("ovmf", "qemu-system-x86", "qemu-utils", "swtpm", "swtpm-tools")
 _LIBVIRT = ("libvirt-clients", "libvirt-daemon-driver-qemu", "libvirt-daemon-system")
 _GUEST_TOOLS = (
     "busybox-static",
@@ -135,7 +135,7 @@ IMAGES = {
             (*_BASE, *_LIBVIRT, *_QEMU),
             (_NO_PYTHON, _REMOVE, _QUIET, _LIBVIRT_CONFIGURATION),
         ),
-        Image("node", "trixie", (*_MANAGED, *_QEMU), (_REMOVE, _QUIET, _ONE_SOURCE)),
+        Image("node", "trixie", (*_MANAGED, *_QEMU, "lvm2"), (_REMOVE, _QUIET, _ONE_SOURCE)),
         Image("host", "trixie", _MANAGED, (_REMOVE, _QUIET, _ONE_SOURCE)),
         Image("guest", "trixie", _GUEST_TOOLS),
     )

@@ -17,6 +17,8 @@ from releve.migrate.errors import MigrateError, PowerButtonError
 from releve.migrate.firmware import carry
 from releve.migrate.gates import note_ports
 from releve.migrate.listener import Listener
+from releve.migrate.tpm import WithTpm
+from releve.migrate.tpm import carry as carry_tpm
 from releve.pve.client import PveError
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ class Cutover:
             moved = self._last_delta()
             self.record.note("last-delta", read=moved)
             self._carry_firmware()
+            self._carry_tpm()
             self.source.release()
         except BaseException:
             if by_hand := self.source.start():
@@ -108,3 +111,11 @@ class Cutover:
             return
         found = carry(variables, self.migration.node, path, self.record.run)
         self.record.check("firmware-variables-kept", passed=True, note=f"sha256 {found}")
+
+    def _carry_tpm(self) -> None:
+        source, path = self.source, self.migration.target.tpm_path()
+        state = source.tpm() if isinstance(source, WithTpm) else None
+        if path is None or state is None:
+            return
+        found = carry_tpm(state, self.migration.node, path, self.record.run)
+        self.record.check("tpm-state-kept", passed=True, note=f"sha256 {found}")

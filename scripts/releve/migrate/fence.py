@@ -2,7 +2,8 @@
 
 The guest is undefined there; its definition is kept, whole, in a file beside its first disk. So
 neither `virsh start`, nor autostart at a reboot, nor a graphical tool can start it by accident,
-and nothing of the disks, EFI variables or TPM state is touched.
+and nothing of the disks and EFI variables is touched. The TPM's state is put back: libvirt takes
+it away with the definition, and only its later versions can be told not to.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from releve.migrate.source import look
+from releve.migrate.tpm import FOLDER as TPM_FOLDER
 
 if TYPE_CHECKING:
     from releve.migrate.sources.base import SourceGuest
@@ -29,13 +31,26 @@ until [ "$(LC_ALL=C virsh -q domstate {name})" = 'shut off' ]; do
   i=$((i + 1))
   sleep 0.1
 done
+state={tpm}/$(virsh -q domuuid {name})
+if [ -d "$state" ]; then
+  rm -rf "$state.part" "$state.kept"
+  cp -a "$state" "$state.part"
+  sync "$state.part"/*/*
+  mv "$state.part" "$state.kept"
+fi
 virsh -q undefine --keep-nvram {name}
+if [ -d "$state.kept" ]; then
+  rm -rf "$state"
+  mv "$state.kept" "$state"
+fi
 sync /etc/libvirt/qemu
 """
 _UNFENCE = """\
 set -e
 if [ -s {file} ]; then
   virsh -q domuuid {name} >/dev/null 2>&1 || virsh -q define {file}
+  state={tpm}/$(virsh -q domuuid {name})
+  if [ -d "$state.kept" ] && [ ! -d "$state" ]; then mv "$state.kept" "$state"; fi
   {autostart}
   rm -f {file}
 fi
@@ -44,12 +59,16 @@ fi
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """The fence around one guest of one host; `file` keeps its definition there."""
+    """The fence around one guest of one host; `file` keeps its definition there.
+
+    `tpm` is the folder in which libvirt has the state of TPMs, by the guests' UUIDs.
+    """
 
     ssh: Ssh
     name: str
     file: str
     autostart: bool
+    tpm: str = TPM_FOLDER
 
     @classmethod
     def around(cls, ssh: Ssh, guest: SourceGuest) -> Fence:
@@ -76,6 +95,7 @@ class Fence:
         name = shlex.quote(self.name)
         return {
             "name": name,
+            "tpm": shlex.quote(self.tpm),
             "file": shlex.quote(self.file),
             "autostart": f"virsh -q autostart {name}" if self.autostart else ":",
         }

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MARK = "releve migrate, run "
 LOCK = "migrate"
+NOT_DISKS = ("efidisk0", "tpmstate0")  # volumes of a guest that it does not see as disks
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,11 @@ class PveTarget:
 
     def firmware_path(self) -> str | None:
         """Return the path of the volume that PVE made for the EFI variables."""
-        efi = self._efi()
-        if not efi:
-            return None
-        return str(self.guests.volume(self.town.guests[self.name].storage, efi).path)
+        return self._path("efidisk0")
+
+    def tpm_path(self) -> str | None:
+        """Return the path of the volume that PVE made for the state of the TPM."""
+        return self._path("tpmstate0")
 
     def start(self) -> None:
         """Attach the disks, let it start with the node, and start it."""
@@ -189,12 +191,20 @@ class PveTarget:
             raise ForeignError(message)
 
     def _volumes(self) -> list[Volume]:
-        """Return the guest's volumes in the order they were made, without its EFI variables."""
-        efi, storage = self._efi(), self.town.guests[self.name].storage
-        return [self.guests.volume(storage, volid) for volid in self._listed() if volid != efi]
+        """Return the guest's volumes in the order they were made, its disks alone."""
+        config, storage = self.guests.config(self._vmid), self.town.guests[self.name].storage
+        others = {_volid(config, slot) for slot in NOT_DISKS}
+        return [self.guests.volume(storage, id_) for id_ in self._listed() if id_ not in others]
 
-    def _efi(self) -> str:
-        return str(self.guests.config(self._vmid).get("efidisk0", "")).split(",")[0]
+    def _path(self, slot: str) -> str | None:
+        volid = _volid(self.guests.config(self._vmid), slot)
+        if not volid:
+            return None
+        return str(self.guests.volume(self.town.guests[self.name].storage, volid).path)
+
+
+def _volid(config: dict[str, object], slot: str) -> str:
+    return str(config.get(slot, "")).split(",")[0]
 
 
 def _number(volid: str) -> tuple[int, str]:

@@ -41,6 +41,9 @@ class Target(Protocol):
     def firmware_path(self) -> str | None:
         """Return where the guest's EFI variables are on the node; None for a guest without."""
 
+    def tpm_path(self) -> str | None:
+        """Return where the state of the guest's TPM is on the node; None for a guest without."""
+
     def start(self) -> None:
         """Give the guest its disks and start it; a running one is no fault.
 

@@ -187,6 +187,8 @@ def settings_of(town: Town, name: str) -> dict[str, object]:
         settings["agent"] = 1
     if guest.firmware == "uefi":
         settings["efidisk0"] = f"{guest.storage}:1,efitype=4m,pre-enrolled-keys=0"
+    if guest.tpm:
+        settings["tpmstate0"] = f"{guest.storage}:1,version=v{guest.tpm}"
     for number, nic in enumerate(guest.nics):
         bridge = town.networks[nic.network].bridge
         tag = f",tag={nic.vlan}" if nic.vlan else ""

@@ -236,6 +236,9 @@ class FakeTarget:
     def firmware_path(self) -> str | None:
         return None
 
+    def tpm_path(self) -> str | None:
+        return None
+
     def start(self) -> None:
         assert not self.world.locked or self.world.target_on
         assert self.world.target == self.world.at_stop, "what was started is not whole"

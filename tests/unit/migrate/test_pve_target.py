@@ -42,6 +42,11 @@ class Node(Guests):
         if "efidisk0" in settings:
             made = self.allocate("vmdata", vmid, 528 << 10)
             self.configs[vmid]["efidisk0"] = f"{made.id},efitype=4m"
+        if "tpmstate0" in settings:
+            made = self.allocate("vmdata", vmid, 4 << 20)
+            self.configs[vmid]["tpmstate0"] = (
+                f"{made.id},{str(settings['tpmstate0']).split(',')[1]}"
+            )
 
     def config(self, vmid: int) -> dict[str, object]:
         return self.configs[vmid]
@@ -115,6 +120,17 @@ def test_a_run_that_was_cut_finds_its_volumes_again() -> None:
     assert again == first
     assert "disk-0" not in "".join(again.values()), "the EFI variables were taken for a disk"
     assert len(node.volumes) == 3
+
+
+def test_the_state_of_a_tpm_is_no_disk() -> None:
+    node = Node()
+    with_tpm = target(node).identify({"tpm": "2.0"})
+
+    paths = with_tpm.prepare("r1", SIZES, set())
+
+    assert node.configs[101]["tpmstate0"] == "vmdata:101/vm-101-disk-0.raw,version=v2.0"
+    assert with_tpm.tpm_path() == "/srv/vmdata/images/101/vm-101-disk-0.raw"
+    assert paths["vda"] == "/srv/vmdata/images/101/vm-101-disk-1.raw"
 
 
 @pytest.mark.parametrize("description", ["", "made by hand", "releve migrate, run r0"])

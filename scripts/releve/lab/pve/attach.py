@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ASKED = re.compile(r"(?P<storage>[a-zA-Z][\w.-]*):(?P<gib>\d+(\.\d+)?)")
 PREFIX = "BC:24:11"
+TPM_KIB = 4096  # whatever size is asked for
 
 
 def check_disks(
@@ -77,6 +78,8 @@ def _disk(storages: Storages, vmid: int, slot: str, disk: dict[str, str]) -> str
         if slot.startswith("efidisk"):
             disk["file"] = storages.allocate(fresh["storage"], vmid, name, "raw", 0)
             shutil.copyfile(VARIABLES, storages.split(disk["file"])[2])
+        elif slot.startswith("tpmstate"):
+            disk["file"] = storages.allocate(fresh["storage"], vmid, name, "raw", TPM_KIB)
         elif source:
             disk["file"] = _imported(storages, (fresh["storage"], vmid, name), form, source)
         else:

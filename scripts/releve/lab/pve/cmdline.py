@@ -25,6 +25,16 @@ VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 NICS = {"virtio": "virtio-net-pci", "e1000": "e1000", "e1000e": "e1000e", "rtl8139": "rtl8139"}
 FIRST_BOOT_INDEX = 100
 RECONNECT_MS_SINCE = (9, 2)
+# As PVE does: a state is made where there is none, and the emulator ends with its QEMU.
+TPM = """\
+state=$1 socket=$2 two=$3
+shift 3
+swtpm_setup --tpmstate "file://$state" --createek --lock-nvram --runas 0 --not-overwrite \
+  ${two:+$two --ecc} >&2
+swtpm socket --tpmstate "backend-uri=file://$state,mode=0600" $two \
+  --ctrl "type=unixio,path=$socket,mode=0600" --terminate --daemon
+exec "$@"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +56,29 @@ def command(place: Place, storages: Storages, vmid: int, config: Config, qemu: Q
     words += _controllers(config)
     order = _boot_order(config)
     for slot, disk in guestfile.disks(config).items():
-        if not slot.startswith("efidisk"):
+        if slot not in guestfile.HIDDEN:
             words += _disk(storages, slot, disk, order)
     for slot, nic in guestfile.nics(config).items():
         words += _nic(vmid, slot, nic, order)
     words += _serial_ports(place, vmid, config)
-    return words
+    if "tpmstate0" not in config:
+        return words
+    words += ["-chardev", f"socket,id=tpmchar,path={place.run}/{vmid}.swtpm"]
+    words += ["-tpmdev", "emulator,id=tpmdev,chardev=tpmchar", "-device", "tpm-tis,tpmdev=tpmdev"]
+    return ["/bin/sh", "-ec", TPM, *_tpm_words(place, storages, vmid, config), *words]
 
 
 def tap(vmid: int, slot: str) -> str:
     """Return the name of the host's end of a network card."""
     return f"tap{vmid}i{slot.removeprefix('net')}"
+
+
+def _tpm_words(place: Place, storages: Storages, vmid: int, config: Config) -> list[str]:
+    """Return what the lines of `TPM` want to know."""
+    disk = guestfile.disks(config)["tpmstate0"]
+    file = storages.split(disk["file"])[2]
+    two = PROPERTY_STRINGS["tpmstate"].parse(config["tpmstate0"]).get("version") == "v2.0"
+    return ["tpm", str(file), f"{place.run}/{vmid}.swtpm", "--tpm2" if two else ""]
 
 
 def _monitors(place: Place, vmid: int, qemu: Qemu) -> list[str]:

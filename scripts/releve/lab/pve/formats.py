@@ -122,6 +122,15 @@ PROPERTY_STRINGS = {
             "pre-enrolled-keys": "boolean",
         },
     ),
+    "tpmstate": PropertyString(
+        "file",
+        {
+            "file": "volume",
+            "import-from": "source",
+            "size": DISK["size"],
+            "version": "v1.2|v2.0",
+        },
+    ),
     "unused": PropertyString("file", {"file": "volume"}),
     "nic": PropertyString("model", NIC, alias=("model", "macaddr")),
     "memory": PropertyString("current", {"current": "integer 16"}),

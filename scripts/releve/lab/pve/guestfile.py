@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 Config = dict[str, str]
 INTEGERS = {"cores", "sockets", "balloon"}
 BOOLEANS = {"onboot", "protection", "kvm", "acpi", "tablet", "agent", "localtime"}
-DISK = re.compile(r"^(virtio|scsi|sata|ide|efidisk)\d+$")
+DISK = re.compile(r"^(virtio|scsi|sata|ide|efidisk|tpmstate)\d+$")
+HIDDEN = {"efidisk0", "tpmstate0"}  # volumes that the guest does not see as disks
 NIC = re.compile(r"^net\d+$")
 STOP_SECONDS = 180
 
@@ -69,7 +70,7 @@ def shown(config: Config) -> dict[str, Any]:
 
 
 def disks(config: Config) -> dict[str, dict[str, str]]:
-    """Return slot -> properties of the disks, the EFI one included."""
+    """Return slot -> properties of the disks, those of EFI and TPM included."""
     return {
         key: PROPERTY_STRINGS["disk"].parse(value)
         for key, value in sorted(config.items())

@@ -54,6 +54,7 @@ SETTINGS = {
     "startup": text("pve-startup-order"),
     "tablet": flag(),
     "tags": text("pve-tag-list"),
+    "tpmstate0": text("#tpmstate"),
     "unused[n]": text("#unused", count=256),
     "vga": text("#vga"),
     "virtio[n]": text("#disk", count=16),
@@ -76,7 +77,7 @@ PRIVILEGE_OF = {
         "startup",
         "tags",
     ),
-    "VM.Config.Disk": ("boot", "efidisk0"),
+    "VM.Config.Disk": ("boot", "efidisk0", "tpmstate0"),
 }
 _BY_KEY = {key: privilege for privilege, keys in PRIVILEGE_OF.items() for key in keys}
 CHANGED_WHILE_RUNNING = {
@@ -122,7 +123,7 @@ def check_boot(config: dict[str, str]) -> None:
 
 def default_boot(config: dict[str, str]) -> str:
     """Return the boot order when none is given: first disk, then first card, else nothing."""
-    found = [slot for slot in guestfile.disks(config) if not slot.startswith("efidisk")]
+    found = [slot for slot in guestfile.disks(config) if slot not in guestfile.HIDDEN]
     cards = list(guestfile.nics(config))
     slots = found[:1] + cards[:1]
     return f"order={';'.join(slots)}" if slots else ""

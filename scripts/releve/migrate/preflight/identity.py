@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from releve.migrate.identify import identified, kept_of
 from releve.migrate.identity import cpu_of, machine_version
 from releve.migrate.preflight.check import Collected, failed, passed, unknown, warning
+from releve.migrate.tpm import VERSION, carried
 from releve.pve.identity import CPU_FLAGS, machine_of
 
 if TYPE_CHECKING:
@@ -147,8 +148,16 @@ def _state(domain: Domain, guest: Guest) -> Iterable[Change]:
     if tpm or guest.tpm:
         was = f"{tpm.version} with its state" if tpm else "none"
         will = f"{guest.tpm}, empty" if guest.tpm else "none"
+        if _tpm_carried(domain, guest):
+            will = was
         follows = "BitLocker asks for its recovery key, and keys that lie in the TPM are lost"
         yield Change("tpm", was, will, follows)
+
+
+def _tpm_carried(domain: Domain, guest: Guest) -> bool:
+    """Say whether the state goes along, as it does from libvirt."""
+    at_libvirt = domain.hypervisor in {"kvm", "qemu"} and guest.disks[0].file is None
+    return at_libvirt and guest.tpm == VERSION and carried(domain.identity.tpm)
 
 
 def _disks(domain: Domain, guest: Guest) -> Iterable[Change]:
@@ -320,8 +329,8 @@ def clock_kept(facts: Facts) -> Said:
 @IDENTITY.add(
     "tpm-kept",
     "S13",
-    "the TPM of the definition",
-    "have the recovery key of BitLocker at hand, and waive this with who saw it and where",
+    "the TPM of the definition, against `tpm`; an emulated 2.0 of libvirt goes with its state",
+    "say `tpm` in town.yml; have the recovery key of BitLocker at hand, and waive this with who saw it and where",
     at_source=True,
 )
 def tpm_kept(facts: Facts) -> Said:

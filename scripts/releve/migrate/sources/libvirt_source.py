@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from releve.blocks import nbd_uri
 from releve.blocks.errors import MonitorError
 from releve.command import CommandError
+from releve.migrate import tpm
 from releve.migrate.errors import MigrateError, PowerButtonError
 from releve.migrate.fence import Fence
 from releve.migrate.hold import Hold
 from releve.migrate.host_turn import HostTurn, in_turn
 from releve.migrate.rest import Rest
 from releve.migrate.source import Virsh, look
+from releve.migrate.sources.libvirt import parse_domain
 from releve.migrate.tracking import Tracking
 from releve.migrate.tunnel import Tunnel
 from releve.ssh import Ssh
@@ -160,6 +162,13 @@ class LibvirtSource:
         if path is None:
             return None
         return base64.b64decode(self.ssh.run(f"base64 {shlex.quote(path)}").stdout)
+
+    @in_turn
+    def tpm(self) -> bytes | None:
+        """See `tpm.WithTpm`: swtpm has written whatever a guest that is off told it."""
+        guest = self._guest()
+        found = parse_domain(guest.definition, guest.name).identity.tpm
+        return tpm.read(self.ssh, guest.uuid) if tpm.carried(found) else None
 
     def release(self) -> None:
         """See `base.Source`."""

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
-from tests.unit.migrate.preflight.good import FILE, LAB, MAC, MIB, SIZE, broken, good, town
+from tests.unit.migrate.preflight.good import DOMAIN, FILE, LAB, MAC, MIB, SIZE, broken, good, town
 
 from releve.migrate.preflight.check import Result, Verdict, judge
 from releve.migrate.preflight.facts import Bridge, Firmware, Layer, Present, StorageFacts
 from releve.migrate.preflight.table import BY_ID, CHECKS
 from releve.migrate.preflight.windows import SystemDisk, Windows
+from releve.migrate.sources.libvirt import parse_domain
 from releve.town.model import Smbios
 
 if TYPE_CHECKING:
@@ -295,3 +296,18 @@ def test_a_windows_whose_disk_cannot_be_read_is_never_taken_for_whole() -> None:
 
     for id_ in ("windows-shuts-down-whole", "recovery-key-known", "domain-controller-alone"):
         assert said(facts, id_).verdict is UNKNOWN, id_
+
+
+@pytest.mark.parametrize(
+    ("version", "source", "kept"),
+    [("2.0", "", True), ("1.2", "", False), ("2.0", "<source type='dir' path='/x'/>", False)],
+)
+def test_the_state_of_an_emulated_tpm_goes_along(version: str, source: str, *, kept: bool) -> None:
+    backend = f"<backend type='emulator' version='{version}'>{source}</backend>"
+    tpm = f"<tpm model='tpm-crb'>{backend}</tpm></devices>"
+    domain = parse_domain(DOMAIN.replace("</devices>", tpm), "compta")
+
+    result = said(broken("source.domain", domain, guest(tpm=version)), "tpm-kept")
+
+    assert result.stops is not kept
+    assert f"{version} with its state" in result.value
