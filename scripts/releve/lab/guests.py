@@ -1,29 +1,35 @@
-"""The old host's guests: their disks, built once and kept, and their libvirt domains."""
+"""The old host's guests: their disks, built once and kept, and their libvirt domains.
+
+The first disk has the system. Others are empty, but for the last one: it holds LVM, with a volume
+group of the name that an installation of Proxmox VE gives its own. The system disk of a guest with
+several, if it is a qcow2, has a backing file.
+"""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import quoteattr
 
 from releve.errors import InputError
 from releve.lab.cache import cache_folder, key_of, locked
+from releve.lab.domains import IMAGES_FOLDER, domain, file_name
 from releve.lab.hosts import SOURCE, copy_sparse
 from releve.lab.images import IMAGES
+from releve.lab.lvm import write_group
 from releve.lab.podman import podman
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from releve.town.model import Guest, Town
 
-IMAGES_FOLDER = "var/lib/libvirt/images"
-_FIRMWARE = "/usr/share/OVMF"
+LEAST_MIB = 64  # of a further disk: the guest writes below that
+LVM_GROUP = "pve"
 
 
 def disk_of(town: Town, name: str) -> Path:
-    """Return the file of a guest's disk in the cache, whether or not it is there yet."""
+    """Return the file of a guest's system disk in the cache, whether or not it is there yet."""
     guest, settings = town.guests[name], _settings(town, name)
     sources = [file.read_bytes() for file in sorted((SOURCE / "guest").iterdir())]
     key = key_of(settings, IMAGES["guest"].key, *sources)
@@ -33,9 +39,13 @@ def disk_of(town: Town, name: str) -> Path:
 def _settings(town: Town, name: str) -> dict[str, str]:
     """Return what build.sh wants to know of a guest; raises InputError where the lab cannot."""
     guest = town.guests[name]
-    if len(guest.disks) != 1 or len(guest.nics) != 1:
-        message = f"guests.{name}: a guest of the lab has one disk and one network card"
+    if len(guest.nics) != 1:
+        message = f"guests.{name}: a guest of the lab has one network card"
         raise InputError(message)
+    for disk in guest.disks[1:]:
+        if disk.format != "raw" or disk.size_mib < LEAST_MIB:
+            message = f"guests.{name}.disks: a further disk is raw, of {LEAST_MIB} MiB or more"
+            raise InputError(message)
     nic, witness = guest.nics[0], guest.witness
     if nic.address is None or witness is None:
         message = f"guests.{name}: a guest of the lab needs nics[0].address and witness.port"
@@ -44,6 +54,7 @@ def _settings(town: Town, name: str) -> dict[str, str]:
         "FIRMWARE": guest.firmware,
         "FORMAT": guest.disks[0].format,
         "SIZE": str(guest.disks[0].size_mib),
+        "DISKS": str(len(guest.disks)),
         "ADDRESS": f"{nic.address}/{town.networks[nic.network].cidr.prefixlen}",
         "PORT": str(witness.port),
     }
@@ -78,24 +89,39 @@ def _build(town: Town, name: str) -> None:
         (Path(scratch) / "disk").replace(disk)
 
 
-def write_disks(town: Town, host: str, tree: Path) -> None:
-    """Put into the tree of a stopped old host the disks and definitions of its guests."""
-    for name, guest in _of(town, host).items():
-        copy_sparse(disk_of(town, name), tree / IMAGES_FOLDER / disk_name(name, guest))
+def write_disks(town: Town, host: str, tree: Path, names: Iterable[str] | None = None) -> None:
+    """Put into the tree of an old host the disks and definitions of its guests, or of `names`."""
+    for name, guest in _of(town, host, names).items():
+        folder = tree / IMAGES_FOLDER
+        copy_sparse(disk_of(town, name), folder / _base(name, guest))
+        for disk in guest.disks[1:]:
+            with (folder / file_name(name, disk, guest)).open("wb") as stream:
+                stream.truncate(disk.size_mib << 20)
+        if len(guest.disks) > 1:
+            write_group(folder / file_name(name, guest.disks[-1], guest), LVM_GROUP)
         definition = tree / "root" / f"{name}.xml"
         definition.write_text(domain(town, name))
         definition.chmod(0o600)
 
 
-def disk_name(name: str, guest: Guest) -> str:
-    """Return the file name of a guest's disk on the old host."""
-    return f"{name}.{guest.disks[0].format}"
+def _base(name: str, guest: Guest) -> str:
+    """Return the file that has the system as it was built."""
+    written = file_name(name, guest.disks[0], guest)
+    return f"{name}-base.qcow2" if _chained(guest) else written
 
 
-def define_script(town: Town, host: str) -> str:
+def _chained(guest: Guest) -> bool:
+    return len(guest.disks) > 1 and guest.disks[0].format == "qcow2"
+
+
+def define_script(town: Town, host: str, names: Iterable[str] | None = None) -> str:
     """Return the shell lines that define the guests at the old host's libvirt and start them."""
     lines = ["set -eu"]
-    for name, guest in _of(town, host).items():
+    for name, guest in _of(town, host, names).items():
+        if _chained(guest):
+            base, top = _base(name, guest), file_name(name, guest.disks[0], guest)
+            words = f"qemu-img create -q -f qcow2 -F qcow2 -b {base} {top}"
+            lines.append(f"(cd /{IMAGES_FOLDER} && {words})")
         lines.append(f"virsh --quiet define /root/{name}.xml")
         lines.append(f"rm /root/{name}.xml")
         if guest.autostart:
@@ -104,45 +130,10 @@ def define_script(town: Town, host: str) -> str:
     return "\n".join(lines)
 
 
-def _of(town: Town, host: str) -> dict[str, Guest]:
-    return {name: guest for name, guest in town.guests.items() if guest.source == host}
-
-
-def domain(town: Town, name: str) -> str:
-    """Return a guest's libvirt definition."""
-    guest = town.guests[name]
-    nic, disk = guest.nics[0], guest.disks[0]
-    loader = nvram = ""
-    boot = "<boot dev='hd'/>"
-    if guest.firmware == "uefi":
-        loader = f"<loader readonly='yes' type='pflash'>{_FIRMWARE}/OVMF_CODE_4M.fd</loader>"
-        nvram = (
-            f"<nvram template='{_FIRMWARE}/OVMF_VARS_4M.fd'>"
-            f"/var/lib/libvirt/qemu/nvram/{name}.fd</nvram>"
-        )
-    path = quoteattr(f"/{IMAGES_FOLDER}/{disk_name(name, guest)}")
-    return f"""<domain type='qemu'>
-  <name>{name}</name>
-  <memory unit='MiB'>{guest.memory_mib}</memory>
-  <vcpu>{guest.cpus}</vcpu>
-  <os><type arch='x86_64' machine='{guest.machine}'>hvm</type>{loader}{nvram}{boot}</os>
-  <features><acpi/></features>
-  <cpu mode='maximum'/>
-  <on_poweroff>destroy</on_poweroff>
-  <on_reboot>restart</on_reboot>
-  <on_crash>restart</on_crash>
-  <devices>
-    <disk type='file' device='disk'>
-      <driver name='qemu' type='{disk.format}' cache='none'/>
-      <source file={path}/>
-      <target dev='{disk.name}' bus='{disk.bus}'/>
-    </disk>
-    <interface type='bridge'>
-      <mac address='{nic.mac}'/>
-      <source bridge='{town.networks[nic.network].bridge}'/>
-      <model type='{nic.model}'/>
-    </interface>
-    <serial type='pty'><log file='/var/log/{name}.console' append='on'/></serial>
-  </devices>
-</domain>
-"""
+def _of(town: Town, host: str, names: Iterable[str] | None) -> dict[str, Guest]:
+    chosen = town.guests.keys() if names is None else set(names)
+    return {
+        name: guest
+        for name, guest in town.guests.items()
+        if guest.source == host and name in chosen
+    }

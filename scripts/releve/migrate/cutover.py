@@ -40,6 +40,7 @@ class Cutover:
     def do(self) -> None:
         """Do it all. Whatever fails before the fence, the guest goes on at its source."""
         migration = self.migration
+        self._refuse_other_disks()
         if self.source.rung != "hash-delta":  # that one was noted while it still worked
             note_ports(migration)
         mark = self.source.mark()
@@ -62,6 +63,19 @@ class Cutover:
         faults.start_source_again(self.source, mark)
         self.record.note("fenced")
         migration.say(f"{migration.name}: verified and fenced")
+
+    def _refuse_other_disks(self) -> None:
+        """Raise MigrateError when a disk came or went since the copy: it would be left behind."""
+        copied = {(disk.name, disk.file) for disk in self.guest.disks}
+        found = {(disk.name, disk.file) for disk in self.migration.find().disks}
+        if other := sorted(copied ^ found):
+            name, file = other[0]
+            message = (
+                f"{self.migration.name}: disk {name} ({file}) is not what was copied: disks were"
+                f" added or taken away meanwhile; it goes on at {self.source.host}. Bring its disks"
+                " and the town file together, then run again"
+            )
+            raise MigrateError(message)
 
     def _power_off(self) -> None:
         last = self.heard

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from releve.migrate.errors import ForeignError
+from releve.migrate.errors import ForeignError, MigrateError
 from releve.migrate.identify import identified
 from releve.pve.guests import (
     Guests,
@@ -53,6 +53,7 @@ class PveTarget:
         self, run: str, sizes: dict[str, int], cleared: Mapping[str, set[str]]
     ) -> dict[str, str]:
         """Make the guest without disks and its volumes, or find what this run made of them."""
+        self._refuse_others(sizes)
         owner = self.owner()
         if owner in cleared:
             self._refuse_others(cleared[str(owner)], len(sizes))
@@ -170,6 +171,16 @@ class PveTarget:
         at = f"/nodes/{self.guests.node}/storage/{storage}/content"
         rows = self.guests.pve.get(at, vmid=self._vmid, content="images")
         return sorted((str(row["volid"]) for row in rows), key=_number)
+
+    def _refuse_others(self, sizes: dict[str, int]) -> None:
+        """Raise MigrateError when the source's disks are not those of the town file."""
+        listed = [disk.name for disk in self.town.guests[self.name].disks]
+        if list(sizes) != listed:
+            message = (
+                f"{self.name}: it has the disks {', '.join(sizes)}, the town file says"
+                f" {', '.join(listed)}; survey the old host again, and copy what it writes"
+            )
+            raise MigrateError(message)
 
     def _refuse_volumes(self) -> None:
         if listed := self._listed():

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from releve.migrate.errors import ForeignError
+from releve.migrate.errors import ForeignError, MigrateError
 from releve.migrate.identify import identified, identity_of
 from releve.migrate.pve import PveTarget
 from releve.pve.guests import Guests, State, Volume
@@ -120,6 +120,15 @@ def test_a_run_that_was_cut_finds_its_volumes_again() -> None:
     assert again == first
     assert "disk-0" not in "".join(again.values()), "the EFI variables were taken for a disk"
     assert len(node.volumes) == 3
+
+
+def test_disks_that_the_town_file_does_not_list_are_refused() -> None:
+    node = Node()
+
+    with pytest.raises(MigrateError, match="has the disks vda, vdb, vdc, the town file says"):
+        target(node).prepare("r1", {**SIZES, "vdc": 1 << 20}, set())
+
+    assert node.configs == {}
 
 
 def test_the_state_of_a_tpm_is_no_disk() -> None:

@@ -342,6 +342,22 @@ def test_a_disk_that_was_added_begins_anew(tmp_path: Path) -> None:
     assert any("disk vdc was added; everything is copied anew" in line for line in said)
 
 
+def test_a_disk_that_is_added_after_the_copy_stops_the_cutover(tmp_path: Path) -> None:
+    world = World()
+
+    class Adds(list[str]):
+        def append(self, line: str) -> None:
+            if "reading the target back" in line:
+                world.source["vdc"] = [9] * BLOCKS
+
+    with pytest.raises(MigrateError, match=r"disk vdc .* is not what was copied"):
+        rig(world, tmp_path, said=Adds()).go_on()
+
+    assert world.source_on
+    assert not world.target_on
+    assert world.at_stop == {}
+
+
 @pytest.mark.parametrize("rung", ["hash-delta", "cold"])
 def test_a_source_without_bitmaps_is_compared_after_the_stop(tmp_path: Path, rung: Rung) -> None:
     world = World()

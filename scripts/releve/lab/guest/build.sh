@@ -1,19 +1,21 @@
 #!/bin/sh
 # Build one guest's disk in the image `guest`: FIRMWARE (bios|uefi), FORMAT (raw|qcow2), SIZE (MiB),
-# ADDRESS (with prefix length) and PORT come from the environment; /source has this folder, the disk
-# goes to /out/disk. Partition 1 (from 1 MiB) boots, partition 2 (from 65 MiB) holds the data.
+# DISKS (how many), ADDRESS (with prefix length) and PORT come from the environment; /source has this
+# folder, the first disk goes to /out/disk. Partition 1 (from 1 MiB) boots, partition 2 (from 65 MiB) holds the data.
 set -eu
 cd /tmp
 kernel=$(ls /lib/modules)
-options="console=ttyS0 quiet panic=5 releve.address=$ADDRESS releve.port=$PORT"
+options="console=ttyS0 quiet panic=5 releve.address=$ADDRESS releve.port=$PORT releve.disks=$DISKS"
 
 mkdir -p root/bin root/modules root/proc root/sys root/dev root/data root/run root/etc/acpi/PWRF
 cp /usr/bin/busybox root/bin/busybox
 cc -std=gnu11 -Os -static -Wall -Wextra -Werror -o root/bin/chain /source/chain.c
+cc -std=gnu11 -Os -static -Wall -Wextra -Werror -o root/bin/tick /source/tick.c
+install -m 755 /source/identity /source/answer root/bin
 install -m 755 /source/init root/init
 install -m 755 /source/button root/etc/acpi/PWRF/00000080
 number=100
-for module in virtio_pci virtio_blk virtio_scsi sd_mod virtio_net ext4 crc32c_generic button evdev; do
+for module in virtio_pci virtio_blk virtio_scsi ahci sd_mod virtio_net ext4 crc32c_generic button evdev; do
     modprobe -S "$kernel" --show-depends "$module"
 done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' > modules
 while read -r file; do

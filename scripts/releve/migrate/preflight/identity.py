@@ -330,7 +330,8 @@ def clock_kept(facts: Facts) -> Said:
     "tpm-kept",
     "S13",
     "the TPM of the definition, against `tpm`; an emulated 2.0 of libvirt goes with its state",
-    "say `tpm` in town.yml; have the recovery key of BitLocker at hand, and waive this with who saw it and where",
+    "say `tpm` in town.yml; else have BitLocker's recovery key at hand, and waive this with who saw"
+    " it and where",
     at_source=True,
 )
 def tpm_kept(facts: Facts) -> Said:
