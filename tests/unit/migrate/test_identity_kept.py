@@ -58,7 +58,7 @@ def changes(domain: Domain, **said: Any) -> dict[str, Change]:
 
 
 # What cannot be kept at all, and is therefore named for every such guest.
-ALWAYS = {"libvirt": {"places", "tpm", "cpu.flags"}, "pve": set[str]()}
+ALWAYS = {"libvirt": {"places", "cpu.flags"}, "pve": set[str]()}
 
 
 @pytest.mark.parametrize("kind", ["libvirt", "pve"])
