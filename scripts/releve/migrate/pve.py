@@ -53,7 +53,7 @@ class PveTarget:
         self, run: str, sizes: dict[str, int], cleared: Mapping[str, set[str]]
     ) -> dict[str, str]:
         """Make the guest without disks and its volumes, or find what this run made of them."""
-        self._refuse_others(sizes)
+        self._refuse_unlisted(sizes)
         owner = self.owner()
         if owner in cleared:
             self._refuse_others(cleared[str(owner)], len(sizes))
@@ -172,7 +172,7 @@ class PveTarget:
         rows = self.guests.pve.get(at, vmid=self._vmid, content="images")
         return sorted((str(row["volid"]) for row in rows), key=_number)
 
-    def _refuse_others(self, sizes: dict[str, int]) -> None:
+    def _refuse_unlisted(self, sizes: dict[str, int]) -> None:
         """Raise MigrateError when the source's disks are not those of the town file."""
         listed = [disk.name for disk in self.town.guests[self.name].disks]
         if list(sizes) != listed:

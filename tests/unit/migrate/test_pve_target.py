@@ -126,7 +126,7 @@ def test_disks_that_the_town_file_does_not_list_are_refused() -> None:
     node = Node()
 
     with pytest.raises(MigrateError, match="has the disks vda, vdb, vdc, the town file says"):
-        target(node).prepare("r1", {**SIZES, "vdc": 1 << 20}, set())
+        target(node).prepare("r1", {**SIZES, "vdc": 1 << 20}, {})
 
     assert node.configs == {}
 
@@ -135,7 +135,7 @@ def test_the_state_of_a_tpm_is_no_disk() -> None:
     node = Node()
     with_tpm = target(node).identify({"tpm": "2.0"})
 
-    paths = with_tpm.prepare("r1", SIZES, set())
+    paths = with_tpm.prepare("r1", SIZES, {})
 
     assert node.configs[101]["tpmstate0"] == "vmdata:101/vm-101-disk-0.raw,version=v2.0"
     assert with_tpm.tpm_path() == "/srv/vmdata/images/101/vm-101-disk-0.raw"
