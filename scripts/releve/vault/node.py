@@ -56,6 +56,18 @@ class NodeGuest:
                 disks[slot] = volume
         return disks
 
+    def refuse_unfrozen(self) -> None:
+        """Raise NodeError when not all that the guest has can be frozen while it works.
+
+        The state of a TPM is written beside QEMU: no bitmap records it, no snapshot holds it.
+        """
+        if held := [slot for slot in self.disks() if slot.startswith("tpmstate")]:
+            message = (
+                f"guest {self.vmid}: {held[0]} cannot be frozen while the guest works;"
+                " shut it down for its copy"
+            )
+            raise NodeError(message)
+
     def qemu(self) -> str | None:
         """Return which QEMU runs the guest (`pid:starttime`), None when it is off.
 

@@ -164,6 +164,7 @@ def _source(
         message = f"{name} has no disk to copy"
         raise NodeError(message)
     if running:
+        guest.refuse_unfrozen()
         nodes = {disk: f"drive-{slot}" for disk, (slot, _volume) in volumes.items()}
         label = secrets.token_hex(4)
         monitor = Monitor(guest.monitor)
