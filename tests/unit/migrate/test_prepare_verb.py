@@ -161,7 +161,7 @@ def test_a_guest_that_boots_by_names_is_refused_until_it_was_prepared(
     assert result.verdict is Verdict.FAILED
     for number, file in ((1, "/etc/fstab"), (2, "/etc/fstab"), (3, "/proc/cmdline")):
         assert f"{file}: /dev/sda{number} (UUID=u{number})" in result.value
-    assert "releve migrate prepare" in result.remedy
+    assert "`releve migrate prepare compta` writes the UUIDs" in result.remedy
     with pytest.raises(RefusedError, match="fstab-by-uuid"):
         permit(before.town, "compta", gather=lambda _name: before)
 

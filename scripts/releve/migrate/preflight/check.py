@@ -141,13 +141,14 @@ def judge(checks: Iterable[Check], facts: Facts, waivers: Mapping[str, str]) -> 
         else:
             said = check.judge(facts)
         good = said.verdict is Verdict.PASSED
+        remedy = (said.remedy or check.remedy).replace("GUEST", facts.name)
         results.append(
             Result(
                 check.id,
                 check.code,
                 said.verdict,
                 said.value,
-                "" if good else said.remedy or check.remedy,
+                "" if good else remedy,
                 check.must_know,
                 "" if good else waivers.get(check.id, ""),
             )
