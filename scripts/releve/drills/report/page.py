@@ -66,6 +66,7 @@ class Figure:
     name: Said
     limit: str
     passed: bool
+    long: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +249,7 @@ class View:
                 name,
                 self.language.quantity(check.limit, _measure(check.unit)),
                 check.passed,
+                self.language.is_moment(check.value),
             )
             for check, name in named[:FIGURES_MAX]
         )

@@ -175,6 +175,7 @@ def test_the_card_of_the_move_says_what_an_alderman_asks(folder: Folder) -> None
     assert "records found again: compta 4,211" in card
     assert "way back open until: compta" in card
     assert "December" in card
+    assert '<div class="long">' in folder.page(), "a day takes the whole width of the card"
     assert "73" not in card
     assert "GiB" not in card
 
