@@ -47,7 +47,7 @@ STATUS_SPAN = 1 << 30  # of one block status request: servers without extended h
 STATUS_LEAST = 4 * MIB
 STATUS_RUNS = 16_384  # of one answer: a disk in small pieces is asked for less at a time
 LONGEST_READ = 32 * MIB  # QEMU answers EINVAL beyond, which looks like a bad disk
-CHUNK = 2 * MIB  # of one read
+CHUNK = 1 * MIB  # of one read: it is hashed while the processor still has it at hand
 DEPTH = 2  # reads in flight on one connection
 STALL_SECONDS = 60.0
 uri = nbd_uri
@@ -244,6 +244,9 @@ def read(
             if job is None:
                 more = False
                 break
+            if job.length > longest:
+                message = f"a read of {job.length} bytes into a buffer of {longest}"
+                raise ValueError(message)
             view = free.popleft()
             mark = _marked(view[: job.length])
             flying.append((job, view, mark, _submit(handle, job, view)))

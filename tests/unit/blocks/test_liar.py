@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-CHUNK = 2 << 20
+CHUNK = 1 << 20
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ from releve.blocks.errors import BlocksError
 from releve.blocks.extents import Range
 def read(handle):
     try:
-        return sum(len(view) for _, view in nbd.read(handle, iter([Range(0, 2 << 20)])))
+        return sum(len(view) for _, view in nbd.read(handle, iter([Range(0, nbd.CHUNK)])))
     except BlocksError as error:
         return f"{error.kind}: {error}"
 """
@@ -68,7 +68,7 @@ def test_t1_an_answer_that_covers_half_is_refused(tmp_path: Path, pyz: Path, lie
 
     said = python(READ + "print(read(nbd.connect(sys.argv[1])))", liar.uri)
 
-    assert said.startswith("source: read of 2097152 bytes at 0")
+    assert said.startswith("source: read of 1048576 bytes at 0")
 
 
 def test_t2_reading_much_does_not_eat_memory(export: Export) -> None:
@@ -81,10 +81,11 @@ def peak():  # ru_maxrss would begin with what the parent had
     return int(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
 handle = nbd.connect(sys.argv[1])
 def read(times):
-    for _ in nbd.read(handle, iter([Range(n % 10 * 2097152, 2097152) for n in range(times)])): pass
+    jobs = (Range(n % 20 * nbd.CHUNK, nbd.CHUNK) for n in range(times))
+    for _ in nbd.read(handle, jobs): pass
 read(20)
 before = peak()
-read(300)
+read(600)
 print(peak() - before)
 """
     assert int(python(program, export.uri)) < 8 * 1024, "KiB more for 600 MiB read"
@@ -162,12 +163,12 @@ print(read(handle))
 
     said = python(READ + program, export.uri, str(export.process.pid)).splitlines()
 
-    assert said[0] == str(2 * MIB)
+    assert said[0] == str(MIB)
     assert all(line.startswith("source: read of") for line in said[1:]), said
     export.process.wait()
     again = Export(tmp_path, export.disk)
     try:
-        assert python(READ + "print(read(nbd.connect(sys.argv[1])))", again.uri) == str(2 * MIB)
+        assert python(READ + "print(read(nbd.connect(sys.argv[1])))", again.uri) == str(MIB)
     finally:
         again.stop()
 
@@ -232,6 +233,12 @@ def test_t9_a_read_that_qemu_would_refuse_is_not_made(export: Export) -> None:
 
     assert said.startswith("value")
     assert "33554432" in said
+
+    program = (
+        "list(nbd.read(nbd.connect(sys.argv[1]), iter([extents.Range(0, 8192)]), longest=4096))"
+    )
+    said = refusal(f"from releve.blocks import extents; {program}", export.uri)
+    assert said == "value a read of 8192 bytes into a buffer of 4096"
 
 
 @pytest.mark.parametrize("name", ["d'été #1?&x=y", 'a"b/c', "%41"])
