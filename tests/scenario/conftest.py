@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 # One lab serves all: what only looks comes first, then the story, then what needs its end.
-ORDER = ("test_lab", "test_survey", "test_town_hall", "test_power", "test_sweep")
+ORDER = (
+    *("test_lab", "test_survey", "test_town_hall"),
+    *("test_sources_libvirt",),
+    *("test_power", "test_sweep"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
