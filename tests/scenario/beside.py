@@ -10,6 +10,7 @@ import dataclasses
 import json
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,21 @@ if TYPE_CHECKING:
     from releve.lab.topology import Lab
 
 LENT = (".tokens", ".vault-key", "group_vars")
+DELETE = """
+import pathlib, sys
+from releve.pve.guests import Guests
+from releve.town import load_town
+guests, vmid = Guests.of(load_town(pathlib.Path(sys.argv[1])), sys.argv[2]), int(sys.argv[3])
+if guests.exists(vmid):
+    guests.stop(vmid)
+    guests.delete(vmid)
+"""
+ASK = """
+import socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 15) as link:
+    link.sendall(sys.argv[3].encode() + b"\\n")
+    print(link.makefile().readline())
+"""
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,22 @@ class Beside:
             -6000:
         ]
         return done.stdout
+
+    def ask(self, guest: str, words: str) -> dict[str, Any]:
+        """Ask a guest beside its witness, such as `identity`: what it sees of its machine."""
+        of = self.lab.town.guests[guest]
+        assert of.witness is not None
+        address, port = str(of.nics[0].address), str(of.witness.port + 1)
+        argv = self.lab.workstation([sys.executable, "-c", ASK, address, port, words])
+        said = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
+        answer: dict[str, Any] = json.loads(said)
+        return answer
+
+    def delete(self, node: str, vmid: int) -> None:
+        """Take a guest away from its node; one that is not there is no fault."""
+        line = f"qm unlock {vmid} >/dev/null 2>&1 || :"
+        self.lab.console(node, ["sh", "-c", line])
+        self.do("python", "-c", DELETE, str(self.folder), node, str(vmid))
 
     def evidence(self, name: str) -> dict[str, Any]:
         """Return what a command left as evidence."""

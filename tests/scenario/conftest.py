@@ -19,9 +19,13 @@ ROOT = Path(__file__).parents[2]
 
 # One lab serves all: what only looks comes first, then the story, then what needs its end.
 ORDER = (
-    *("test_lab", "test_survey", "test_town_hall"),
-    *("test_sources_libvirt",),
-    *("test_power", "test_sweep"),
+    "test_lab",
+    "test_survey",
+    "test_town_hall",
+    "test_sources_libvirt",
+    "test_sources_pve",
+    "test_power",
+    "test_sweep",
 )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from releve.migrate.identity import disk_entry, identity_entry
 from releve.migrate.sources.libvirt import parse_domain
+from releve.migrate.sources.pve_guest import parse_conf
 from releve.town.model import Guest
 
 if TYPE_CHECKING:
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
 
 
 def identity_of(name: str, definition: str) -> dict[str, Any]:
-    """Return what a libvirt definition says of a guest's identity, in the town file's keys.
+    """Return what a definition says of a guest's identity, in the town file's keys.
 
-    `disks` maps a disk's name to its keys. Another definition than libvirt's says nothing.
+    It is libvirt's or the file of a Proxmox VE guest; files of disks come with none, and an empty
+    one says nothing. `disks` maps a disk's name to its keys.
     """
-    if not definition.lstrip().startswith("<domain"):
-        return {}
-    return kept_of(parse_domain(definition, name))
+    if definition.lstrip().startswith("<domain"):
+        return kept_of(parse_domain(definition, name))
+    return kept_of(parse_conf(definition, name)) if definition.strip() else {}
 
 
 def kept_of(domain: Domain) -> dict[str, Any]:

@@ -7,12 +7,11 @@ an earlier run left is known and cleared, and what others made is left alone.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from releve.blocks.errors import MonitorError
-from releve.migrate.errors import ForeignError, MigrateError
+from releve.migrate.errors import MigrateError
+from releve.migrate.exports import Exports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 PREFIX = "releve-"
 GRANULARITY = 65_536  # bytes of a bit: the manifest's block
-GONE_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,9 @@ class Tracking:
             for row in rows:
                 words = {row.get("device"), *str(row.get("qdev", "")).split("/")}
                 if alias in words and "inserted" in row:
-                    found[name] = row["inserted"]
+                    # QEMU 4.0 and 4.1 tell them beside what is inserted, later ones within
+                    told = {"dirty-bitmaps": row.get("dirty-bitmaps", [])}
+                    found[name] = told | row["inserted"]
         if missing := sorted(self.aliases.keys() - found.keys()):
             message = f"QEMU has no disk {missing[0]} any more; begin anew"
             raise MigrateError(message)
@@ -57,39 +57,19 @@ class Tracking:
 
     def clear(self, keep: Iterable[int] = ()) -> None:
         """Remove exports and bitmaps of earlier runs and epochs, but `keep` of this one."""
-        for export in self.monitor.execute("query-block-exports"):
-            if export["id"].startswith(PREFIX):
-                self._unexport(export["id"])
+        self._exports.clear(self._names)
         kept = {self.bitmap(number) for number in keep}
-        actions = [
-            {
-                "type": "block-dirty-bitmap-remove",
-                "data": {"node": drive["node-name"], "name": name},
-            }
-            for drive in self.drives().values()
-            for name in bitmaps_of(drive)
-            if name.startswith(PREFIX) and name not in kept
-        ]
-        if actions:
-            self.monitor.execute("transaction", actions=actions)
+        for drive in self.drives().values():
+            for name in bitmaps_of(drive):
+                # One by one: QEMU removes them in a transaction from 4.2 on only.
+                if name.startswith(PREFIX) and name not in kept:
+                    self.monitor.execute(
+                        "block-dirty-bitmap-remove", node=drive["node-name"], name=name
+                    )
 
     def serve(self, socket: str) -> None:
         """Start QEMU's NBD server on a unix socket, in place of one that an earlier run left."""
-        others = [
-            export["id"]
-            for export in self.monitor.execute("query-block-exports")
-            if not export["id"].startswith(PREFIX)
-        ]
-        if others:
-            message = f"QEMU exports {others[0]!r} for somebody else (a backup?); wait for its end"
-            raise ForeignError(message)
-        try:
-            self.monitor.execute("nbd-server-stop")
-        except MonitorError as error:
-            if "not running" not in str(error):
-                raise
-        address = {"type": "unix", "data": {"path": socket}}
-        self.monitor.execute("nbd-server-start", addr=address, max_connections=0)
+        self._exports.serve(socket, self._names)
 
     def begin(self) -> None:
         """Begin to record writes, on all disks at once: bitmap 1."""
@@ -135,43 +115,26 @@ class Tracking:
     def export(self, disk: str, bitmap: int | None = None) -> str:
         """Offer one disk read-only, with a frozen bitmap, and return the export's name."""
         name = f"{PREFIX}{disk}"
-        self._unexport(name)
-        self.monitor.execute(
-            "block-export-add",
-            type="nbd",
-            id=name,
-            node_name=self.drives()[disk]["node-name"],
-            name=name,
-            writable=False,
-            bitmaps=[] if bitmap is None else [self.bitmap(bitmap)],
-        )
+        frozen = None if bitmap is None else self.bitmap(bitmap)
+        self._exports.add(name, self.drives()[disk]["node-name"], frozen)
         return name
 
     def unexport(self, disk: str) -> None:
         """Withdraw one disk."""
-        self._unexport(f"{PREFIX}{disk}")
+        self._exports.remove(f"{PREFIX}{disk}")
 
     def end(self) -> None:
         """Leave QEMU as it was: no export, no bitmap, no server of ours."""
         self.clear()
-        try:
-            self.monitor.execute("nbd-server-stop")
-        except MonitorError as error:
-            if "not running" not in str(error):
-                raise
+        self._exports.stop()
 
-    def _unexport(self, name: str) -> None:
-        deadline = time.monotonic() + GONE_SECONDS
-        asked = False
-        while any(row["id"] == name for row in self.monitor.execute("query-block-exports")):
-            if not asked:
-                self.monitor.execute("block-export-del", id=name, mode="hard")
-                asked = True
-            elif time.monotonic() > deadline:
-                message = f"QEMU does not let go of export {name!r} within {GONE_SECONDS} s"
-                raise MigrateError(message)
-            else:
-                time.sleep(0.05)
+    @property
+    def _exports(self) -> Exports:
+        return Exports(self.monitor, PREFIX)
+
+    @property
+    def _names(self) -> list[str]:
+        return [f"{PREFIX}{name}" for name in self.aliases]
 
     def _nodes(self) -> list[str]:
         return [drive["node-name"] for drive in self.drives().values()]

@@ -44,6 +44,9 @@ class Qemu:
         assert mode == "hard"
         self.exports.remove(id)
 
+    def _block_dirty_bitmap_remove(self, node: str, name: str) -> None:
+        self.bitmaps[node].remove(name)
+
     def _transaction(self, actions: list[dict[str, Any]]) -> None:
         self.transactions.append(actions)
         for action in actions:

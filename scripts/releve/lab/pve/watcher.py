@@ -18,12 +18,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .place import Place
 
 GRACE_SECONDS = 0.6
 KILL_SECONDS = 10
+RECEIVE_BYTES = 65_536
 CAPABILITIES = b'{"execute": "qmp_capabilities"}\n'
 logger = logging.getLogger(__name__)
+
+
+def messages(connection: socket.socket) -> Iterator[dict[str, Any]]:
+    """Yield each JSON text as soon as it is whole; as qmeventd's parser, no line end is needed."""
+    decoder, text = json.JSONDecoder(), ""
+    while data := connection.recv(RECEIVE_BYTES):
+        text += data.decode()
+        while text := text.lstrip():
+            try:
+                message, end = decoder.raw_decode(text)
+            except ValueError:
+                break  # the rest is on its way
+            text = text[end:]
+            yield message
 
 
 class Watcher:
@@ -53,13 +70,11 @@ class Watcher:
             connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")),
         )[0]
         held = None
-        with connection, connection.makefile("rwb") as stream:
+        with connection:
             try:
-                for line in stream:
-                    message: dict[str, Any] = json.loads(line)
+                for message in messages(connection):
                     if "QMP" in message:
-                        stream.write(CAPABILITIES)
-                        stream.flush()
+                        connection.sendall(CAPABILITIES)
                     elif "vzdump" in message:
                         held = int(message["vzdump"]["vmid"])
                         self._hold(held, 1)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from releve.errors import ReleveError
+from releve.migrate.exports import UNKNOWN_COMMAND
 from releve.migrate.preflight.boot_files import BLKID_FILES, uuids_of
 from releve.migrate.preflight.facts import DiskFacts, Firmware, Inside, Layer, SourceFacts
 from releve.migrate.preflight.sections import MUTE, ask
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from releve.migrate.preflight.sections import Answer
     from releve.ssh import Ssh
 
-MONITOR = ("query-version", "query-block-jobs", "query-block-exports", "query-block")
+EXPORTS = "query-block-exports"
+MONITOR = ("query-version", "query-block-jobs", EXPORTS, "query-block")
 AGENT = ("guest-info", "guest-get-osinfo", "guest-network-get-interfaces", "guest-get-fsinfo")
 FILES = (
     "/etc/fstab",
@@ -149,7 +151,7 @@ def guest_of(name: str, answers: Mapping[str, Answer]) -> tuple[SourceFacts | No
     )
     if not seen.running:
         return seen, ""
-    return _with_agent(_with_monitor(seen, answers), answers), ""
+    return _with_agent(with_monitor(seen, answers), answers), ""
 
 
 def _pairs(lines: Iterable[str], separator: str) -> dict[str, str]:
@@ -238,12 +240,16 @@ def write_rates(said: str) -> dict[str, int]:
     }
 
 
-def _with_monitor(seen: SourceFacts, answers: Mapping[str, Answer]) -> SourceFacts:
+def with_monitor(seen: SourceFacts, answers: Mapping[str, Answer]) -> SourceFacts:
+    """Return the facts with what QEMU answered to each of `MONITOR`, or why it did not."""
     said: dict[str, Any] = {}
     for command in MONITOR:
         try:
             said[command] = json.loads(answers[command].text)["return"]
         except (ValueError, KeyError, TypeError):
+            if command == EXPORTS and UNKNOWN_COMMAND in answers[command].text:
+                said[command] = []  # before 5.2 QEMU does not tell: the run finds out
+                continue
             why = " ".join(answers[command].text.split())[:200] or "no answer"
             return replace(seen, monitor_error=f"{command}: {why}")
     version = said["query-version"]["qemu"]
@@ -255,7 +261,7 @@ def _with_monitor(seen: SourceFacts, answers: Mapping[str, Answer]) -> SourceFac
         seen,
         qemu=(int(version["major"]), int(version["minor"])),
         jobs=tuple(f"{job.get('type', 'job')} {job['device']}" for job in said["query-block-jobs"]),
-        exports=tuple(row["id"] for row in said["query-block-exports"]),
+        exports=tuple(row["id"] for row in said[EXPORTS]),
         bitmaps=tuple(name for name in bitmaps if name),
     )
 

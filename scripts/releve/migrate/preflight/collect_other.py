@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from releve.errors import ReleveError
 from releve.migrate.preflight.collect_files import collect_files
+from releve.migrate.preflight.collect_pve import collect_pve
 from releve.migrate.preflight.facts import DiskFacts, Firmware, SourceFacts
 from releve.migrate.sources.choose import source_of
 from releve.migrate.sources.files_source import FilesSource
+from releve.migrate.sources.pve_source import PveSource
 
 if TYPE_CHECKING:
     from releve.migrate.sources.base import SourceGuest
@@ -23,6 +25,8 @@ def collect_other(town: Town, name: str) -> tuple[SourceFacts | None, str]:
         source = source_of(town, name, NO_RUN)
         if isinstance(source, FilesSource):
             return collect_files(source), ""
+        if isinstance(source, PveSource):
+            return collect_pve(source), ""
         guest = source.look()
         return (None if guest is None else facts_of(guest, source.rung)), ""
     except ReleveError as error:

@@ -23,6 +23,7 @@ SLOTS = {"ide": 4, "sata": 6, "scsi": 31, "virtio": 16}
 DRIVE = re.compile(r"(ide|sata|scsi|virtio)([0-9]{1,3})")
 CLOUDINIT = re.compile(r"(.*[:/-])?cloudinit(\..*)?")
 YES = {"1", "on", "yes", "true"}
+EFI_BYTES = {"2m": 131_072, "4m": 540_672}  # of OVMF's variables, by `efitype`
 
 
 @dataclass(slots=True)
@@ -169,3 +170,9 @@ def drives_of(conf: PveConf) -> dict[str, dict[str, str]]:
         for key, value in found.items()
         if (slot := DRIVE.fullmatch(key)) and int(slot[2]) < SLOTS[slot[1]]
     }
+
+
+def efi_type(text: str) -> str:
+    """Return which firmware the EFI variables of a guest's file are for; PVE's default is 2m."""
+    said = options(read_conf(text, "guest").main.keys.get("efidisk0", ""), "file")
+    return "4m" if said.get("efitype") == "4m" else "2m"

@@ -14,7 +14,7 @@ from releve.command import CommandError
 from releve.migrate.errors import ForeignError, MigrateError, PowerButtonError
 from releve.migrate.rest import Rest
 from releve.migrate.sources.base import SourceDisk, SourceGuest
-from releve.migrate.sources.pve_conf import read_conf
+from releve.migrate.sources.pve_conf import EFI_BYTES, efi_type, read_conf
 from releve.migrate.sources.pve_guest import guest_of
 from releve.migrate.sources.pve_line import PveLine
 from releve.migrate.tracking import Tracking
@@ -57,6 +57,7 @@ class PveSource:
         """`vmid` is its number there, `conf` the folder of the guests' files."""
         self.ssh, self.vmid, self.tunnel = ssh, vmid, tunnel
         self._line, self._conf = line, shlex.quote(f"{conf}/{vmid}.conf")
+        self.folder = conf
         self._label = ""
         self._seen: SourceGuest | None = None
         self._rest: Rest | None = None
@@ -207,7 +208,10 @@ class PveSource:
         if path.endswith(".qcow2"):
             message = f"{self.host}: {volume}: EFI variables in qcow2; move that disk to raw there"
             raise MigrateError(message)
-        return base64.b64decode(self.ssh.run(f"base64 {shlex.quote(path)}").stdout)
+        # Storages round a volume's size up: QEMU sees no more of it than the variables.
+        length = EFI_BYTES[efi_type(self._guest().definition)]
+        line = f"head -c {length} {shlex.quote(path)} | base64"
+        return base64.b64decode(self.ssh.run(line).stdout)
 
     def release(self) -> None:
         """See `base.Source`; raises MigrateError when PVE does not end the guest's QEMU."""
