@@ -24,6 +24,7 @@ ORDER = (
     "test_town_hall",
     "test_sources_libvirt",
     "test_sources_pve",
+    "test_sources_files",
     "test_power",
     "test_sweep",
 )

@@ -30,7 +30,11 @@ for file in {folder}/*.pid; do
   if tr '\\0' '\\n' < "/proc/$pid/cmdline" 2>/dev/null | grep -qF {folder}/; then
     kill "$pid"
     i=0
-    while [ -d "/proc/$pid" ] && [ $i -lt 100 ]; do i=$((i + 1)); sleep 0.1; done
+    # one that has ended and was not yet waited for has no words
+    while [ -n "$(tr -d '\\0' 2>/dev/null < "/proc/$pid/cmdline")" ] && [ $i -lt 100 ]; do
+      i=$((i + 1))
+      sleep 0.1
+    done
   fi
   rm -f "$file"
 done

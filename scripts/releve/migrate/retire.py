@@ -41,5 +41,6 @@ def refuse_retirement(name: str, record: Record, soak_days: int, now: datetime.d
 def retire(record: Record) -> None:
     """Give the way back up; the disks that its cutover found at the old host may be wiped."""
     if record.stage != "retired":
-        began = record.last("cutover-began") or {}
-        record.note("retired", disks=began.get("mark", {}).get("disks", []))
+        mark = (record.last("cutover-began") or {}).get("mark", {})
+        # files have another name behind their fence, and a disk can be several
+        record.note("retired", disks=mark.get("left", mark.get("disks", [])))

@@ -251,9 +251,25 @@ class FilesSource:
         self._unchanged()
 
     def mark(self) -> Mark:
-        """See `base.Source`: the files that are given another name."""
+        """See `base.Source`: the files that are given another name, and what may be wiped once."""
         disks = [{"name": d.name, "format": d.format, "file": d.file} for d in self._disks]
-        return {"files": list(self._own()), "disks": disks}
+        return {"files": list(self._own()), "disks": disks, "left": self._left()}
+
+    def _left(self) -> list[dict[str, str]]:
+        """Return the files of each disk's newest layer, by their names behind the fence.
+
+        What it is based on is left out: other guests may be based on that too.
+        """
+        try:
+            layers = self._looked(self._disks)
+        except ImageError:  # it works: this cutover will not come to a fence
+            return []
+        found: dict[str, dict[str, str]] = {}
+        for name, layer in layers.items():
+            more = [layer.data_file, *(piece.file for piece in layer.pieces)]
+            for file in (fenced(layer.place.file), *filter(None, more)):
+                found.setdefault(file, {"name": name, "file": file})
+        return list(found.values())
 
     def fence(self, mark: Mark) -> None:
         """See `base.Source`: the newest layer of each disk gets another name beside it."""
@@ -297,9 +313,12 @@ class FilesSource:
         files = [(ova.split(disk.file) or (disk.file, ""))[0] for disk in self._disks]
         return tuple(dict.fromkeys(files))
 
-    def _inspect(self, disks: tuple[SourceDisk, ...]) -> None:
+    def _looked(self, disks: tuple[SourceDisk, ...]) -> dict[str, Layer]:
         reader = SshReader(self.ssh)
-        self._layers = {d.name: inspect(reader, d.file, d.format) for d in disks}
+        return {d.name: inspect(reader, d.file, d.format) for d in disks}
+
+    def _inspect(self, disks: tuple[SourceDisk, ...]) -> None:
+        self._layers = self._looked(disks)
         for layer in self._layers.values():
             refuse_differencing(layer, self.host)
         refuse_nameless(

@@ -252,6 +252,24 @@ def test_a_checkpoint_is_refused_with_its_remedy(mount: Mount, tmp_path: Path) -
         source_of(mount, {"sda": ("vpc", child)}).look()
 
 
+def test_what_may_be_wiped_once_is_named_as_it_lies_behind_the_fence(
+    mount: Mount, files: dict[str, tuple[str, Path]], disk: Path
+) -> None:
+    """All of a disk, and nothing that another guest may be based on."""
+    chosen = {name: files[name] for name in ("sdb", "sdg", "sdh")}
+    source = source_of(mount, chosen)
+
+    mark = source.mark()
+    source.fence(mark)
+
+    left = [(one["name"], one["file"].removeprefix(f"{disk.parent}/")) for one in mark["left"]]
+    assert left == [
+        ("sdb", "moved-by-releve.split.vmdk"), ("sdb", "split-f001.vmdk"),
+        ("sdg", "moved-by-releve.top.qcow2"), ("sdh", "moved-by-releve.guest.ova"),
+    ]  # fmt: skip
+    assert all((disk.parent / file).exists() for _name, file in left)
+
+
 def test_who_gets_a_guest_back_is_told_to_start_it(mount: Mount, disk: Path) -> None:
     said = source_of(mount, {"sda": ("raw", disk)}).start()
 
