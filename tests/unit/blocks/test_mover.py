@@ -93,6 +93,23 @@ def test_rounds_carry_what_was_written_meanwhile(
     assert worker.audit(machine)["bad"] == 0
 
 
+def test_rounds_are_in_the_order_of_their_numbers_beyond_the_tenth(
+    machine: Machine, worker: Worker
+) -> None:
+    """As text, 10 would come before 2; each round changes a block of its own and the first one."""
+    worker.move("seed", machine)
+    for number in range(1, 13):
+        machine.write(number, 0, 65_536)
+        machine.write(number + 100, number * 65_536, 65_536)
+        rotate(machine, f"b{number}", f"b{number + 1}")
+        assert worker.move("round", machine, f"--bitmap=b{number}")["event"] == "done"
+        if number == 10:
+            assert same(machine, worker)
+
+    assert same(machine, worker)
+    assert worker.target.read_bytes()[0] == 12
+
+
 def test_one_flipped_byte_is_found_and_named(machine: Machine, worker: Worker) -> None:
     worker.move("seed", machine)
     in_data, in_a_hole, in_the_tail = 2 * MIB + 12345, 20 * MIB + 1, 24 * MIB + 600
