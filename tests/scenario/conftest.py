@@ -17,14 +17,19 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 
-# One lab serves all: what only looks comes first, then the story, then what needs its end.
+# One lab serves all: what only looks comes first, then the story, then what needs its end. A class
+# may have a place of its own.
 ORDER = (
     "test_lab",
     "test_survey",
+    "test_town_hall.TestProvision",
+    "test_town_hall.TestMigrate",
+    "test_migrate_crash",
     "test_town_hall",
     "test_sources_libvirt",
     "test_sources_pve",
     "test_sources_files",
+    "test_retire",
     "test_power",
     "test_sweep",
 )
@@ -34,8 +39,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the scenarios in their order, after everything else."""
 
     def place(item: pytest.Item) -> int:
-        name = item.path.stem if item.path.parent.name == "scenario" else ""
-        return ORDER.index(name) + 1 if name in ORDER else 0
+        if item.path.parent.name != "scenario":
+            return 0
+        whole = item.path.stem
+        in_class = getattr(item, "cls", None)
+        part = f"{whole}.{in_class.__name__}" if in_class else whole
+        return next((ORDER.index(name) + 1 for name in (part, whole) if name in ORDER), 0)
 
     items.sort(key=place)
 

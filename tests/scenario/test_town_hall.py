@@ -5,12 +5,10 @@ The tests of this file are one story and run in its order: what a stage leaves, 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +17,9 @@ import pytest
 from tests.scenario import watch
 
 from releve.lab import run as lab_run
+from releve.migrate.status import status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from releve.lab.topology import Lab
 
 pytestmark = pytest.mark.lab
@@ -30,11 +27,12 @@ ROOT = Path(__file__).parents[2]
 TOWN = "inventory/lab/town.yml"
 GUESTS = ("compta", "dossiers")
 VOLUME_PATIENCE = 60
-SEED = "^/usr/bin/python3 /usr/local/lib/releve/blocks.pyz seed"
 DIES_AFTER_POWER_OFF = "kill-after-power-off"
 
 
-def do(lab: Lab, *words: str, code: int | None = 0, answer: str = "", **env: str) -> str:
+def do(
+    lab: Lab, *words: str, code: int | None = 0, answer: str = "", cwd: Path = ROOT, **env: str
+) -> str:
     """Run a program as a stage of the lab does; return all it said. `code` None: any but 0.
 
     `answer` is what a person types.
@@ -43,7 +41,7 @@ def do(lab: Lab, *words: str, code: int | None = 0, answer: str = "", **env: str
     assert program is not None
     done = subprocess.run(
         lab.workstation([program, *words[1:]]),
-        cwd=ROOT,
+        cwd=cwd,
         env=lab_run.environment(lab) | env,
         input=answer,
         stdout=subprocess.PIPE,
@@ -185,43 +183,16 @@ class TestMigrate:
         assert lab.ask("compta", VOLUME_PATIENCE).whole
         assert lab.console("pve1", ["pgrep", "-c", "qemu-system"], check=False).stdout == "0\n"
 
-    def test_a_guest_moves_and_keeps_every_byte(self, lab: Lab) -> None:
-        before = lab.ask("compta")
 
-        do(lab, "releve", "migrate", "run", "compta", "--hold")
-        assert not watch.disks_differ(lab, "compta")
-        do(lab, "releve", "migrate", "run", "compta")
-
-        assert failed("migrate") == set()
-        after = watch.chain(lab, "compta")
-        assert after["chain"] == "whole"
-        assert after["newest"] > before.newest
-        assert after["unclean"] == before.unclean
-
-    def test_a_killed_worker_and_a_killed_controller_cost_no_byte_twice(self, lab: Lab) -> None:
-        before = lab.ask("dossiers")
-        with slow_seed(lab, "dossiers") as first:
-            do(lab, "releve", "migrate", "run", "dossiers", code=75)  # refused: one at a time
-            lab.console("pve1", ["pkill", "-9", "-f", SEED])
-            assert first.wait(timeout=120) != 0
-        with slow_seed(lab, "dossiers") as second:
-            second.kill()
-
-        do(lab, "releve", "migrate", "run", "dossiers")
-
-        assert failed("migrate") == set()
-        kept = next(c for c in evidence("migrate")["checks"] if c["id"].endswith("kept-on-resume"))
-        assert kept["value"] > 0
-        after = watch.chain(lab, "dossiers")
-        assert after["chain"] == "whole"
-        assert after["newest"] > before.newest
-
-    def test_the_source_can_not_start_by_accident(self, lab: Lab) -> None:
-        for guest in GUESTS:
-            done = lab.console("old", ["virsh", "start", guest], check=False)
-            assert done.returncode != 0
+@pytest.fixture(scope="class")
+def moved(lab: Lab) -> None:
+    """Let both guests work on the node: test_migrate_crash moves them, where it is run."""
+    away = [guest for guest in GUESTS if status(guest)["stage"] != "audited"]
+    if away:
+        do(lab, "releve", "migrate", "run", *away)
 
 
+@pytest.mark.usefixtures("moved")
 class TestVault:
     def test_each_guest_is_copied_and_sealed(self, lab: Lab) -> None:
         do(lab, "python", "-m", "releve.lab.vault_setup")
@@ -274,22 +245,3 @@ def break_the_verifier(blocks: Path) -> None:
     text = check.read_text()
     assert text.count("for one in wrong:") == 1
     check.write_text(text.replace("for one in wrong:", "for one in ():"))
-
-
-@contextlib.contextmanager
-def slow_seed(lab: Lab, guest: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Begin a move whose seed takes long; give it when its worker has made a checkpoint."""
-    words = ["migrate", "run", guest, "--bandwidth", "1"]
-    releve = Path(sys.executable).with_name("releve")
-    saved = "cat /var/lib/releve/migrate/*/vda/journal.jsonl 2>/dev/null | grep -c checkpoint"
-    before = int(watch.console(lab, "pve1", f"{saved} || :"))
-    with subprocess.Popen(
-        lab.workstation([str(releve), *words]), cwd=ROOT, env=lab_run.environment(lab),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ) as process:  # fmt: skip
-        deadline = time.monotonic() + 90
-        while int(watch.console(lab, "pve1", f"{saved} || :")) == before:
-            assert time.monotonic() < deadline, "no seed made a checkpoint"
-            assert process.poll() is None, "the move ended"
-            time.sleep(0.2)
-        yield process
