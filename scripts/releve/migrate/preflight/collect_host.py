@@ -58,6 +58,15 @@ _NODE = {
     " -S 'lv_attr=~^t' 2>/dev/null",
 }
 
+# Who is silent may still have the address, so its answer to ARP counts; but what the kernel keeps
+# of one that has left counts only when its probes, which take some seconds, were answered.
+_NEIGHBOUR = """\
+ping -n -c 1 -W 1 {ip} >/dev/null 2>&1 && ip neigh show {ip} && exit 0
+for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+  case $(ip neigh show {ip}) in *STALE* | *DELAY* | *PROBE*) sleep 1 ;; *) break ;; esac
+done
+ip neigh show {ip} | sed /STALE/d"""
+
 
 def collect_host(
     ssh: Ssh, *, node: bool, addresses: Iterable[str] = (), ups: Iterable[str] = ()
@@ -65,9 +74,7 @@ def collect_host(
     """Read one host; `addresses` are looked for from a node, `ups` are asked there by name."""
     questions = {**_BOTH, **(_NODE if node else _OLD)}
     if addresses:
-        questions["neighbours"] = "\n".join(
-            f"ping -n -c 1 -W 1 {ip} >/dev/null 2>&1; ip neigh show {ip}" for ip in addresses
-        )
+        questions["neighbours"] = neighbour_script(addresses)
     if ups:
         questions["ups"] = "\n".join(
             f"echo {shlex.quote(name)}: $(upsc {shlex.quote(name)} ups.status 2>/dev/null)"
@@ -113,6 +120,11 @@ def host_of(host: str, answers: Mapping[str, Answer], asked: float, told: float)
         neighbours=dict(_neighbours(_lines(good, "neighbours") or ())),
         thin_pools=dict(_pools(_lines(good, "pools") or ())),
     )
+
+
+def neighbour_script(addresses: Iterable[str]) -> str:
+    """Return shell lines that print, as `ip neigh` does, who has each address."""
+    return "\n".join(f"(\n{_NEIGHBOUR.format(ip=ip)}\n)" for ip in addresses)
 
 
 def _lines(good: Mapping[str, str], name: str) -> tuple[str, ...] | None:
