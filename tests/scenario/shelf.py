@@ -26,9 +26,9 @@ FOLDER = "/srv/exports"
 SIZE_MIB = 192
 # name: (vmid, last octet, firmware); they have the disks that the lab builds
 WORKING = {
-    "population": (121, 23, "bios"),
-    "permis": (122, 24, "bios"),
-    "cadastre": (123, 25, "uefi"),
+    "population": (121, 26, "bios"),
+    "permis": (122, 27, "bios"),
+    "cadastre": (123, 28, "uefi"),
 }
 # The disks of `archives`: each is the same disk, as another program would have exported it.
 FORMATS = {

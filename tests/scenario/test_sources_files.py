@@ -61,7 +61,7 @@ def moving(town: Beside, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     program = shutil.which("releve", path=environment(town.lab)["PATH"])
     with subprocess.Popen(
         town.lab.workstation([str(program), "migrate", "run", *words]), cwd=town.folder,
-        env=environment(town.lab), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=environment(town.lab), stdout=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         try:
             yield process
