@@ -194,10 +194,11 @@ def _make_workstation(lab: Lab) -> None:
 
 def _free_address(lab: Lab, cidr: IPv4Network) -> IPv4Address:
     taken = {file.read_text().strip() for file in (lab.state / "extra").glob("*/address")}
-    for number in range(FIRST, LAST + 1):
-        address = cidr[number]
-        if str(address) not in taken:
-            return address
+    free = [cidr[number] for number in range(FIRST, LAST + 1) if str(cidr[number]) not in taken]
+    # One that was never given comes first: others still look for its last owner by its old MAC.
+    known = {line.split()[0] for line in lab.known_hosts.read_text().splitlines()}
+    for address in sorted(free, key=lambda one: str(one) in known):
+        return address
     message = f"no free address from {cidr[FIRST]} to {cidr[LAST]}: remove hosts (host-down NAME)"
     raise ReleveError(message)
 
