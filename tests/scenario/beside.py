@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from tests.scenario import stage
 
-from releve.lab.run import environment
 from releve.town import load_town
 
 if TYPE_CHECKING:
@@ -69,24 +69,7 @@ class Beside:
 
     def do(self, *words: str, code: int | None = 0, answer: str = "", **env: str) -> str:
         """Run a program in this town's folder; return all it said. `code` None: any but 0."""
-        program = shutil.which(words[0], path=environment(self.lab)["PATH"])
-        assert program is not None
-        done = subprocess.run(
-            self.lab.workstation([program, *words[1:]]),
-            cwd=self.folder,
-            env=environment(self.lab) | env,
-            input=answer,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        assert "Traceback" not in done.stdout, done.stdout[-6000:]
-        assert (done.returncode == code) if code is not None else done.returncode, done.stdout[
-            -6000:
-        ]
-        return done.stdout
+        return stage.do(self.lab, *words, code=code, answer=answer, cwd=self.folder, **env)
 
     def ask(self, guest: str, words: str) -> dict[str, Any]:
         """Ask a guest beside its witness, such as `identity`: what it sees of its machine."""
@@ -106,13 +89,11 @@ class Beside:
 
     def evidence(self, name: str) -> dict[str, Any]:
         """Return what a command left as evidence."""
-        file = self.folder / "build" / "evidence" / f"{name}.json"
-        content: dict[str, Any] = json.loads(file.read_text())
-        return content
+        return stage.evidence(name, self.folder)
 
     def failed(self, name: str) -> set[str]:
         """Return the checks of a command that did not pass."""
-        return {check["id"] for check in self.evidence(name)["checks"] if not check["passed"]}
+        return stage.failed(name, self.folder)
 
 
 def merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

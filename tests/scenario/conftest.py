@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.scenario.stage import ROOT, tell
 
 from releve.lab import guests, images
 from releve.lab.topology import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ROOT = Path(__file__).parents[2]
 
 # One lab serves all: what only looks comes first, then the story, then what needs its end. A class
 # may have a place of its own.
@@ -47,11 +44,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((ORDER.index(name) + 1 for name in (part, whole) if name in ORDER), 0)
 
     items.sort(key=place)
-
-
-def tell(text: str) -> None:
-    """Progress goes to stderr, which pytest shows when a scenario fails."""
-    sys.stderr.write(f"{text}\n")
 
 
 @pytest.fixture(scope="session")

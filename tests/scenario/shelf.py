@@ -136,9 +136,7 @@ def clear(town: Beside) -> None:
     extra.down(town.lab, SHELF)
     for guest in town.lab.town.guests.values():
         if guest.source == SHELF:
-            place = f"/etc/pve/qemu-server/{guest.vmid}.conf /srv/vmdata/images/{guest.vmid}"
-            line = f"qm unlock {guest.vmid}; qm stop {guest.vmid}; rm -rf {place}"
-            town.lab.console("pve1", ["sh", "-c", line])
+            town.delete("pve1", guest.vmid)
 
 
 def console(lab: Lab, line: str, stdin: str | None = None) -> str:

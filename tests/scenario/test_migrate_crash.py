@@ -18,7 +18,7 @@ import pytest
 from tests.scenario import watch
 from tests.scenario.beside import Beside
 from tests.scenario.move import Move
-from tests.scenario.test_town_hall import (
+from tests.scenario.stage import (
     GUESTS,
     ROOT,
     TOWN,
@@ -27,6 +27,7 @@ from tests.scenario.test_town_hall import (
     changed,
     do,
     failed,
+    provision,
 )
 
 from releve.lab.domains import IMAGES_FOLDER, domain
@@ -98,8 +99,7 @@ def define(lab: Lab, name: str) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def ready(lab: Lab) -> None:
     """Let the node be set up."""
-    if not (lab.town.folder / ".tokens" / "pve1").exists():
-        do(lab, "releve", "drill", "provision")
+    provision(lab)
     await_newer(lab, "compta")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.scenario import watch
 from tests.scenario.beside import Beside
-from tests.scenario.test_town_hall import GUESTS, ROOT, do
+from tests.scenario.stage import GUESTS, ROOT, do, provision
 
 from releve.migrate.status import status
 
@@ -34,7 +34,7 @@ def town(lab: Lab) -> Beside:
     """Give the lab's town, where a soak lasts no time."""
     away = [guest for guest in GUESTS if status(guest)["stage"] not in {"audited", "retired"}]
     if away:
-        do(lab, "releve", "drill", "provision")
+        provision(lab)
         do(lab, "releve", "migrate", "run", *away)
     return Beside.of(lab, "retired", {"migrate": {"soak_days": 0}})
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.scenario import shelf, watch
-from tests.scenario.conftest import tell
+from tests.scenario.stage import provision, tell
 
 from releve.lab.run import environment
 
@@ -40,15 +40,7 @@ def town(lab: Lab) -> Iterator[Beside]:
     """Give the shelf with its guests, beside the lab's provisioned node."""
     if not Path("/dev/fuse").exists():
         pytest.skip("no FUSE in this machine's kernel: nothing can be mounted by sshfs")
-    if lab.console("pve1", ["sh", "-c", "command -v sshfs"], check=False).returncode:
-        argv = ["ansible-playbook", "-i", str(lab.town.file), "playbooks/provision.yml"]
-        subprocess.run(
-            lab.workstation(argv),
-            cwd=lab.root,
-            env=environment(lab),
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+    provision(lab)
     made = shelf.make(lab, tell)
     made.lab.ask("population", PATIENCE)
     yield made

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.scenario import watch
 from tests.scenario.beside import Beside
-from tests.scenario.test_town_hall import do
+from tests.scenario.stage import provision, tell
 
 from releve.lab import guests, lvm
 from releve.lab.podman import files_of
@@ -63,33 +63,12 @@ IMAGES = "/var/lib/libvirt/images"
 NUMBERS = {"vda": 768, "sda": 48 << 10, "sdb": 48 << 10}  # KiB: where tick.c writes its numbers
 EXTRA = f"{IMAGES}/late.raw"
 BOOT_SECONDS = 120
-DELETE = """
-import pathlib, sys
-from releve.pve.guests import Guests
-from releve.town import load_town
-guests, vmid = Guests.of(load_town(pathlib.Path(sys.argv[1])), "pve1"), int(sys.argv[2])
-if guests.exists(vmid):
-    guests.stop(vmid)
-    guests.delete(vmid)
-"""
-ASK = """
-import socket, sys
-with socket.create_connection((sys.argv[1], int(sys.argv[2])), 15) as link:
-    link.sendall(sys.argv[3].encode() + b"\\n")
-    print(link.makefile().readline())
-"""
-
-
-def tell(text: str) -> None:
-    """Progress goes to stderr, which pytest shows when a scenario fails."""
-    sys.stderr.write(f"{text}\n")
 
 
 @pytest.fixture(scope="module")
 def town(lab: Lab) -> Iterator[Beside]:
     """Give the town with this one guest, at work on the lab's old host."""
-    if "services" not in lab.console("pve1", ["cat", "/etc/pve/user.json"], check=False).stdout:
-        do(lab, "ansible-playbook", "-i", str(lab.town.file), "playbooks/provision.yml")
+    provision(lab)
     changes = {"guests": {"compta": None, "dossiers": None, NAME: GUEST}}
     beside = Beside.of(lab, "libvirt", changes)
     there = beside.lab.town
@@ -106,16 +85,7 @@ def leave(beside: Beside) -> None:
     """Take the guest away from both hosts."""
     lines = f"virsh destroy {NAME}; virsh undefine --nvram {NAME}; rm -rf {IMAGES}/{NAME}* {EXTRA}"
     watch.console(beside.lab, "old", f"({lines}) >/dev/null 2>&1 || :")
-    watch.console(beside.lab, "pve1", f"qm unlock {VMID} >/dev/null 2>&1 || :")
-    beside.do("python", "-c", DELETE, str(beside.folder), str(VMID))
-
-
-def ask(lab: Lab, words: str, port: int = WITNESS + 1) -> dict[str, Any]:
-    """Ask the guest from the workstation's place."""
-    argv = lab.workstation([sys.executable, "-c", ASK, ADDRESS, str(port), words])
-    said = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
-    answer: dict[str, Any] = json.loads(said)
-    return answer
+    beside.delete("pve1", VMID)
 
 
 def sums(lab: Lab) -> tuple[list[str], list[str]]:
@@ -174,8 +144,8 @@ class TestRegistry:
 
     def test_a_disk_that_comes_after_the_copy_is_seen(self, town: Beside) -> None:
         lab = town.lab
-        type(self).before = ask(lab, "identity")
-        ask(lab, "load 5")
+        type(self).before = town.ask(NAME, "identity")
+        town.ask(NAME, "load 5")
         argv = [str(Path(sys.executable).with_name("releve")), "-i", ".", "migrate", "run", NAME]
         with subprocess.Popen(
             lab.workstation([*argv, "--wait"]), cwd=town.folder, env=environment(lab),
@@ -213,7 +183,7 @@ class TestRegistry:
         town.do("releve", "-i", ".", "migrate", "run", NAME)
 
         assert town.failed("migrate") == set()
-        after = ask(town.lab, "identity")
+        after = town.ask(NAME, "identity")
         assert after == self.before
         assert str(uuid.UUID(bytes_le=bytes.fromhex(after["generation"]))) == GENERATION
         assert after["uuid"] == MACHINE
@@ -229,7 +199,7 @@ class TestRegistry:
         lab.await_ready("pve1")
 
         assert town.lab.ask(NAME, BOOT_SECONDS).whole
-        assert ask(town.lab, "identity") == self.before
+        assert town.ask(NAME, "identity") == self.before
         for other in lab.town.guests:
             lab.ask(other, BOOT_SECONDS)
 

@@ -7,14 +7,12 @@ tests are one story and run in its order.
 from __future__ import annotations
 
 import json
-import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.scenario import watch
 from tests.scenario.beside import Beside
-from tests.scenario.test_town_hall import do
+from tests.scenario.stage import provision, tell
 
 from releve.lab import extra, guests
 from releve.lab.hosts import copy_sparse, place
@@ -80,16 +78,10 @@ BOOT_SECONDS = 120
 MOVE = ("releve", "-i", ".", "migrate")
 
 
-def tell(text: str) -> None:
-    """Progress goes to stderr, which pytest shows when a scenario fails."""
-    sys.stderr.write(f"{text}\n")
-
-
 @pytest.fixture(scope="module")
 def town(lab: Lab) -> Iterator[Beside]:
     """Give the town with an old Proxmox VE and its guest at work."""
-    if "services" not in lab.console("pve1", ["cat", "/etc/pve/user.json"], check=False).stdout:
-        do(lab, "ansible-playbook", "-i", str(lab.town.file), "playbooks/provision.yml")
+    provision(lab)
     host = extra.up(lab, HOST, extra.Wish(image="node", double=True, bridge="br0"))
     old = {"kind": "old", "address": str(host.address), "network": "office", "hypervisor": "pve"}
     changes = {"hosts": {HOST: old}, "guests": {"compta": None, "dossiers": None, NAME: GUEST}}
@@ -210,9 +202,7 @@ def test_it_goes_on_when_the_old_host_is_started_again(town: Beside) -> None:
     """The old host starts what has `onboot`: the moved guest's lock keeps it off."""
     lab = town.lab
 
-    said = lab.console(HOST, ["systemctl", "restart", "pve-guests"], check=False)
+    lab.console(HOST, ["systemctl", "restart", "pve-guests"], check=False)
 
-    assert said is not None
-    time.sleep(1)
     assert state(lab) == "stopped"
     assert lab.ask(NAME).whole

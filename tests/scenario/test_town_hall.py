@@ -5,80 +5,33 @@ The tests of this file are one story and run in its order: what a stage leaves, 
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-import subprocess
-import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.scenario import watch
+from tests.scenario.stage import (
+    GUESTS,
+    ROOT,
+    TOWN,
+    VOLUME_PATIENCE,
+    await_newer,
+    changed,
+    do,
+    evidence,
+    failed,
+)
 
-from releve.lab import run as lab_run
 from releve.migrate.status import status
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from releve.lab.topology import Lab
 
 pytestmark = pytest.mark.lab
-ROOT = Path(__file__).parents[2]
-TOWN = "inventory/lab/town.yml"
-GUESTS = ("compta", "dossiers")
-VOLUME_PATIENCE = 60
 DIES_AFTER_POWER_OFF = "kill-after-power-off"
-
-
-def do(
-    lab: Lab, *words: str, code: int | None = 0, answer: str = "", cwd: Path = ROOT, **env: str
-) -> str:
-    """Run a program as a stage of the lab does; return all it said. `code` None: any but 0.
-
-    `answer` is what a person types.
-    """
-    program = shutil.which(words[0], path=lab_run.environment(lab)["PATH"])
-    assert program is not None
-    done = subprocess.run(
-        lab.workstation([program, *words[1:]]),
-        cwd=cwd,
-        env=lab_run.environment(lab) | env,
-        input=answer,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    if code is not None:
-        assert done.returncode == code, done.stdout[-6000:]
-    else:
-        assert done.returncode != 0, done.stdout[-6000:]
-    assert "Traceback" not in done.stdout
-    return done.stdout
-
-
-def evidence(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((ROOT / f"build/evidence/{name}.json").read_text())
-    return content
-
-
-def failed(name: str) -> set[str]:
-    return {check["id"] for check in evidence(name)["checks"] if not check["passed"]}
-
-
-def changed(said: str) -> int:
-    """Return the number of changed tasks of a playbook's recap."""
-    counts = re.findall(r"changed=(\d+)", said)
-    assert counts, said[-2000:]
-    return sum(map(int, counts))
-
-
-def await_newer(lab: Lab, guest: str) -> None:
-    """Wait until a guest answers and goes on writing."""
-    first = lab.ask(guest, VOLUME_PATIENCE)
-    time.sleep(1)
-    assert lab.ask(guest).newest > first.newest
 
 
 class TestProvision:
