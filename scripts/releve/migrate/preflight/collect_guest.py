@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from releve.blocks.errors import MonitorError
 from releve.errors import ReleveError
 from releve.migrate.exports import UNKNOWN_COMMAND
 from releve.migrate.preflight.boot_files import BLKID_FILES, uuids_of
@@ -17,7 +18,7 @@ from releve.migrate.preflight.sections import MUTE, ask
 from releve.migrate.sources.libvirt import parse_domain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from releve.migrate.preflight.sections import Answer
     from releve.ssh import Ssh
@@ -151,7 +152,8 @@ def guest_of(name: str, answers: Mapping[str, Answer]) -> tuple[SourceFacts | No
     )
     if not seen.running:
         return seen, ""
-    return _with_agent(with_monitor(seen, answers), answers), ""
+    seen = with_monitor(seen, lambda: _monitor_of(answers))
+    return _with_agent(seen, answers), ""
 
 
 def _pairs(lines: Iterable[str], separator: str) -> dict[str, str]:
@@ -240,8 +242,8 @@ def write_rates(said: str) -> dict[str, int]:
     }
 
 
-def with_monitor(seen: SourceFacts, answers: Mapping[str, Answer]) -> SourceFacts:
-    """Return the facts with what QEMU answered to each of `MONITOR`, or why it did not."""
+def _monitor_of(answers: Mapping[str, Answer]) -> dict[str, Any]:
+    """Return what QEMU answered to each of `MONITOR`; raises MonitorError when it did not."""
     said: dict[str, Any] = {}
     for command in MONITOR:
         try:
@@ -251,7 +253,17 @@ def with_monitor(seen: SourceFacts, answers: Mapping[str, Answer]) -> SourceFact
                 said[command] = []  # before 5.2 QEMU does not tell: the run finds out
                 continue
             why = " ".join(answers[command].text.split())[:200] or "no answer"
-            return replace(seen, monitor_error=f"{command}: {why}")
+            message = f"{command}: {why}"
+            raise MonitorError(message) from None
+    return said
+
+
+def with_monitor(seen: SourceFacts, ask_monitor: Callable[[], dict[str, Any]]) -> SourceFacts:
+    """Return the facts with what QEMU answers to each of `MONITOR`, or why it does not."""
+    try:
+        said = ask_monitor()
+    except MonitorError as error:
+        return replace(seen, monitor_error=str(error))
     version = said["query-version"]["qemu"]
     drives = [row["inserted"] for row in said["query-block"] if "inserted" in row]
     bitmaps = [

@@ -7,17 +7,17 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from releve.blocks.errors import MonitorError
-from releve.errors import ReleveError
-from releve.migrate.preflight.collect_guest import MONITOR, layers_of, with_monitor
+from releve.migrate.exports import listed
+from releve.migrate.preflight.collect_guest import EXPORTS, MONITOR, layers_of, with_monitor
 from releve.migrate.preflight.facts import DiskFacts, Firmware, SourceFacts
-from releve.migrate.preflight.sections import Answer, ask
+from releve.migrate.preflight.sections import ask
 from releve.migrate.sources.pve_conf import EFI_BYTES, efi_type, read_conf
 from releve.migrate.sources.pve_guest import guest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from releve.migrate.preflight.sections import Answer
     from releve.migrate.sources.base import SourceGuest
     from releve.migrate.sources.domain import DiskFound, Domain
     from releve.migrate.sources.pve_source import PveSource
@@ -40,7 +40,7 @@ def collect_pve(source: PveSource) -> SourceFacts | None:
     facts = facts_of(guest, domain, answers)
     if not facts.running:
         return facts
-    return with_monitor(facts, _monitor(source))
+    return with_monitor(facts, lambda: _monitor(source))
 
 
 def questions(domain: Domain, folder: str) -> dict[str, str]:
@@ -116,15 +116,11 @@ def _firmware(guest: SourceGuest, domain: Domain, answers: Mapping[str, Answer])
     return Firmware(domain.nvram, length if readable else None)
 
 
-def _monitor(source: PveSource) -> dict[str, Answer]:
-    """Ask QEMU as `with_monitor` wants it; one that does not answer says why in its place."""
-    answers: dict[str, Answer] = {}
+def _monitor(source: PveSource) -> dict[str, Any]:
+    """Ask QEMU, and let go of the line; raises MonitorError."""
+    monitor = source.monitor
     try:
-        for command in MONITOR:
-            said: Any = source.monitor.execute(command)
-            answers[command] = Answer(json.dumps({"return": said}), 0)
-    except (MonitorError, ReleveError) as error:
-        answers |= {command: Answer(str(error), 1) for command in MONITOR if command not in answers}
+        said = {command: monitor.execute(command) for command in MONITOR if command != EXPORTS}
+        return said | {EXPORTS: [{"id": name} for name in listed(monitor) or ()]}
     finally:
-        source.monitor.let_go("")
-    return answers
+        monitor.let_go("")
