@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from releve.migrate.identity import disk_entry, identity_entry
+from releve.town.at_source import by_number, name_at_source
 from releve.town.check import cross_check
 from releve.town.load import read_source
 from releve.town.model import Guest, Town
@@ -31,10 +32,22 @@ class Fragment:
     chosen: frozenset[tuple[str, str]] = frozenset()
 
 
-def known_guest(seen: GuestSeen, town: Town) -> tuple[str, Guest] | None:
-    """Return the town file's entry for a guest of the old host, if there is one."""
+def name_there(seen: GuestSeen, town: Town, host: str) -> str:
+    """Return by what the host knows a guest that was seen on it."""
+    return str(seen.vmid) if by_number(town, host) else seen.domain.name
+
+
+def known_guest(seen: GuestSeen, town: Town, host: str) -> tuple[str, Guest] | None:
+    """Return the town file's entry for a guest that was seen on a host, if there is one.
+
+    An entry of that host comes first; else one of its name that is said to be elsewhere.
+    """
+    there = name_there(seen, town, host)
     for name, guest in town.guests.items():
-        if (guest.source_name or name) == seen.domain.name:
+        if guest.source == host and name_at_source(town, name) == there:
+            return name, guest
+    for name, guest in town.guests.items():
+        if guest.source != host and (guest.source_name or name) == seen.domain.name:
             return name, guest
     return None
 
@@ -49,7 +62,7 @@ def fragment_of(guests: Sequence[GuestSeen], town: Town, host: str) -> Fragment:
     taken = {guest.vmid for guest in town.guests.values()}
     entries, chosen = {}, set()
     for seen in guests:
-        known = known_guest(seen, town)
+        known = known_guest(seen, town, host)
         name = known[0] if known else seen.key
         kept = {
             key: value
@@ -61,8 +74,9 @@ def fragment_of(guests: Sequence[GuestSeen], town: Town, host: str) -> Fragment:
             taken.add(kept["vmid"])
             chosen |= {(name, key) for key in kept}
         entries[name] = {**_entry(seen, town, host, known[1] if known else None), **kept}
-        if name != seen.domain.name:
-            entries[name]["source_name"] = seen.domain.name
+        usual = str(kept["vmid"]) if by_number(town, host) else name
+        if usual != (there := name_there(seen, town, host)):
+            entries[name]["source_name"] = there
     return Fragment(entries, frozenset(chosen))
 
 
@@ -153,7 +167,7 @@ def differences(
     source = read_source(town.file)
     lines, met = [], set()
     for seen in guests:
-        known = known_guest(seen, town)
+        known = known_guest(seen, town, host)
         if known is None:
             text = f"{host} has this guest and the town file has not; add it from the fragment"
             lines.append(source.fault(("guests", seen.key), text))
@@ -165,7 +179,7 @@ def differences(
             for where, ours, theirs in _compare(seen, guest, town, host)
         ]
     for name, guest in town.guests.items():
-        if guest.source == host and name not in met and (guest.source_name or name) not in apart:
+        if guest.source == host and name not in met and name_at_source(town, name) not in apart:
             text = f"the town file says it is on {host}, which has no such guest; remove it"
             lines.append(source.fault(("guests", name), text))
     return lines

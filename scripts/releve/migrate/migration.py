@@ -23,6 +23,7 @@ from releve.migrate.pve import PveTarget
 from releve.migrate.record import OVER
 from releve.migrate.sources.choose import source_of
 from releve.ssh import Ssh
+from releve.town.at_source import name_at_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +133,7 @@ class Migration:
         guest = self.source.look()
         if guest is None:
             message = (
-                f"{self.source.host} has no guest {self.guest.source_name or self.name!r} (any"
+                f"{self.source.host} has no guest {name_at_source(self.town, self.name)!r} (any"
                 f" more); what this migration knows: `releve migrate status {self.name}`"
             )
             raise MigrateError(message)

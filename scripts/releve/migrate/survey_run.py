@@ -12,7 +12,14 @@ import releve
 from releve.command import run
 from releve.drills.evidence import Evidence, now
 from releve.errors import InputError
-from releve.migrate.fragment import differences, faults_of, fragment_of, known_guest, render
+from releve.migrate.fragment import (
+    differences,
+    faults_of,
+    fragment_of,
+    known_guest,
+    name_there,
+    render,
+)
 from releve.migrate.recorded import guests_recorded
 from releve.migrate.survey import guests_seen, read_survey
 from releve.ssh import Ssh
@@ -119,7 +126,7 @@ def _judge(
     evidence: Evidence, town: Town, host: str, seen: Sequence[GuestSeen], faults: Sequence[str]
 ) -> SurveyResult:
     guests = [one for one in seen if not one.container and not one.broken]
-    apart = {one.domain.name for one in seen} - {one.domain.name for one in guests}
+    apart = {name_there(one, town, host) for one in seen if one not in guests}
     broken = [f"{host}: {one.broken}" for one in seen if one.broken]
     containers = tuple(
         f"{host}: {one.domain.name} ({one.vmid}): {one.domain.notes[0]}"
@@ -132,7 +139,7 @@ def _judge(
     blocked = [
         f"{host}: {one.domain.name}: {blocker.text} ({blocker.id})"
         for one in guests
-        if known_guest(one, town)
+        if known_guest(one, town, host)
         for blocker in one.blockers
     ]
     evidence.check("definitions-read", not broken, len(seen), note="; ".join(broken))

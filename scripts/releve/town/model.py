@@ -253,7 +253,7 @@ class Guest(Section):
     vmid: int = Field(ge=100, le=999_999_999, description="Its number in Proxmox VE.")
     source: Name = Field(description="Host it comes from.")
     source_name: str | None = Field(
-        default=None, min_length=1, description="Its name there, when that is another one."
+        default=None, min_length=1, description="Its name there (Proxmox VE: number), if another."
     )
     target: Name = Field(description="Node it goes to.")
     storage: Name = Field(description="Of its volumes on the target.")

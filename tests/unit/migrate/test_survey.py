@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from releve.cli.survey import command
 from releve.errors import InputError
-from releve.migrate.fragment import differences, faults_of, fragment_of, render
+from releve.migrate.fragment import differences, faults_of, fragment_of, known_guest, render
 from releve.migrate.survey import HostReading, guests_seen, read_survey, town_name
 from releve.town import Town, load_town
 
@@ -373,6 +373,42 @@ def test_a_new_guest_of_an_old_pve_keeps_its_number(town: Town) -> None:
 
     assert fragment.guests["web"]["vmid"] == 301
     assert faults_of(fragment, town, "old") == []
+
+
+@pytest.fixture
+def pve_town(tmp_path: Path) -> Town:
+    """The lab's town with an old Proxmox VE; number 301 is taken there by a guest of its own."""
+    content = yaml.safe_load(LAB.read_text())
+    content["hosts"]["old"]["hypervisor"] = "pve"
+    content["guests"]["compta"]["source_name"] = "301"
+    (tmp_path / "town.yml").write_text(yaml.safe_dump(content))
+    return load_town(tmp_path)
+
+
+def test_an_old_pve_knows_its_guests_by_number_whatever_their_names(pve_town: Town) -> None:
+    content = pve_reading()
+    content["domains"][0]["definition"] = PVE_GUEST.replace("name: compta", "name: Other")
+    guests = guests_seen(HostReading.model_validate(content))[:1]
+
+    assert known_guest(guests[0], pve_town, "old") == ("compta", pve_town.guests["compta"])
+    told = differences(guests, pve_town, "old")
+    assert not [line for line in told if "compta" in line and "no such guest" in line]
+    assert fragment_of(guests, pve_town, "old").guests["compta"]["source_name"] == "301"
+
+
+def test_a_guest_whose_number_is_taken_keeps_the_old_one_as_its_name_there(pve_town: Town) -> None:
+    """Else the guest that has the new number at the old host would be moved in its place."""
+    content = pve_reading()
+    content["domains"][0] |= {"vmid": 102, "name": "web"}
+    content["domains"][0]["definition"] = PVE_GUEST.replace("compta", "web").replace(":01", ":99")
+    dossiers = pve_town.guests["dossiers"].model_copy(update={"source_name": "300"})
+    town = pve_town.model_copy(update={"guests": {**pve_town.guests, "dossiers": dossiers}})
+    (web, *_) = guests_seen(HostReading.model_validate(content))
+
+    entry = fragment_of([web], town, "old").guests["web"]
+
+    assert entry["vmid"] != 102
+    assert entry["source_name"] == "102"
 
 
 def test_containers_are_listed_with_their_way(

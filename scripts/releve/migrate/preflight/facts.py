@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from releve.blocks.schedule import NO_LIMIT, Schedule
+from releve.town.at_source import name_at_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -264,5 +265,5 @@ class Facts:
 
     @property
     def seen_name(self) -> str:
-        """The guest's name at its source."""
-        return self.guest.source_name or self.name
+        """By what its old host knows it."""
+        return name_at_source(self.town, self.name)

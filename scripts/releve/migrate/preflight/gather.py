@@ -27,6 +27,7 @@ from releve.migrate.preflight.windows import SystemDisk, look_at
 from releve.migrate.prepare import kept
 from releve.migrate.record import runs_of
 from releve.ssh import Ssh
+from releve.town.at_source import name_at_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +85,7 @@ class Gatherer:
                 self._guests[name] = collect_other(self.town, name)
             else:
                 ssh = Ssh.to(self.town, guest.source)
-                there = guest.source_name or name
+                there = name_at_source(self.town, name)
                 source, error = collect_guest(ssh, there, sample=self.seconds > 0)
                 if source is not None:
                     source = replace(source, systems=systems_of(ssh, source))

@@ -22,6 +22,7 @@ from releve.migrate.sources.libvirt import parse_domain
 from releve.migrate.tracking import Tracking
 from releve.migrate.tunnel import Tunnel
 from releve.ssh import Ssh
+from releve.town.at_source import name_at_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ class LibvirtSource:
     def __init__(self, town: Town, name: str, run: str) -> None:
         """`name` is the town's name of the guest, `run` the id of the migration's run."""
         guest = town.guests[name]
-        self.name = guest.source_name or name
+        self.name = name_at_source(town, name)
         self.ssh = Ssh.to(town, guest.source)
         file = town.ssh.known_hosts_file
         hosts = town.path(file) if file else None

@@ -20,6 +20,7 @@ from releve.migrate.sources.pve_line import PveLine
 from releve.migrate.tracking import Tracking
 from releve.migrate.tunnel import Tunnel
 from releve.ssh import Ssh
+from releve.town.at_source import name_at_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,9 +65,9 @@ class PveSource:
 
     @classmethod
     def of(cls, town: Town, name: str, run: str) -> PveSource:
-        """Return the source of a town's guest; `source_name` is its number there, else `vmid`."""
+        """Return the source of a town's guest."""
         guest = town.guests[name]
-        ssh, vmid = Ssh.to(town, guest.source), guest.source_name or str(guest.vmid)
+        ssh, vmid = Ssh.to(town, guest.source), name_at_source(town, name)
         if not vmid.isdecimal():
             message = f"guests.{name}.source_name: {vmid!r}: on Proxmox VE it is the guest's number"
             raise MigrateError(message)
