@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -15,7 +16,8 @@ from releve.ssh import Ssh
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ADDRESS = "127.0.77.7"  # port 22 of it is nobody's
+# Its port 22 is nobody's, and tests of another checkout take another address.
+ADDRESS = "127.64.{}.{}".format(*divmod(os.getpid() % 64_000 + 1, 250))
 NEEDED = ("sshd", "ssh", "ssh-keygen")
 SECONDS = 20
 
