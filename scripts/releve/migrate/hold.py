@@ -9,7 +9,6 @@ is off is started again.
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import shlex
 import subprocess
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 from releve.blocks.qmp import Qmp
 from releve.migrate.errors import MigrateError
+from releve.migrate.heartbeat import LISTEN, SILENCE_SECONDS, Heartbeat
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,18 +28,16 @@ if TYPE_CHECKING:
 
 UNITS = "libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket libvirtd.service"
 ANSWER_SECONDS = 60
-SILENCE_SECONDS = 30  # without a word for so long we do not live
-BEATS = 6  # so often in that time we say that we do
 WATCH_SECONDS = 90  # a guest that got the power button may still go off after we gave up
-_HOLD = """\
+_HOLD = (
+    """\
 trap '' PIPE HUP
 mkdir -p {folder}
 echo {token} > {folder}/hold
 systemctl stop {units} && echo held
-word=beat
-while [ "$word" = beat ]; do
-  word=$(timeout {silence} sh -c 'read -r word && echo "$word"') || word=lost
-done
+"""
+    + LISTEN
+    + """\
 for unit in {units}; do systemctl start $unit; done
 until virsh -q list >/dev/null 2>&1; do sleep 0.2; done
 echo "back $word"
@@ -55,6 +53,7 @@ while [ $i -lt {watch} ] && [ "$(cat {folder}/hold)" = {token} ]; do
   sleep 1
 done
 """
+)
 
 
 class Hold:
@@ -82,8 +81,7 @@ class Hold:
         words = ssh.argv(script)
         self._argv = [words[0], *forward, *words[1:]]
         self._process: subprocess.Popen[str] | None = None
-        self._released = threading.Event()
-        self._beating = threading.Thread(target=self._beat, daemon=True)
+        self._heartbeat: Heartbeat | None = None
 
     def __enter__(self) -> Self:
         """Stop libvirtd; raises MigrateError when the host does not say so."""
@@ -91,18 +89,9 @@ class Hold:
             self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self._await("held")
-        self._beating.start()
+        assert self._process.stdin is not None  # noqa: S101  # asked for above
+        self._heartbeat = Heartbeat(self._process.stdin, self._silence)
         return self
-
-    def _beat(self) -> None:
-        """Say that we live, until the word is said."""
-        process = self._process
-        assert process is not None  # noqa: S101  # started after it
-        assert process.stdin is not None  # noqa: S101  # asked for above
-        with contextlib.suppress(BrokenPipeError):  # whoever says the word finds it broken too
-            while not self._released.wait(self._silence / BEATS):
-                process.stdin.write("beat\n")
-                process.stdin.flush()
 
     def monitor(self) -> Qmp:
         """Return a connection to QEMU's own monitor."""
@@ -113,8 +102,8 @@ class Hold:
         process, self._process = self._process, None
         if process is None:
             return
-        self._released.set()
-        self._beating.join()
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         try:
             assert process.stdin is not None  # noqa: S101  # asked for above
             process.stdin.write(f"{word}\n")

@@ -3,7 +3,8 @@
 The monitor (VMID.qmp) takes one client at a time, and everything of PVE's waits for it: each
 command is a connection of its own. qmeventd ends a QEMU whose guest has powered off, unless
 somebody says that it is being backed up, as vzdump does; that lasts as long as the connection. A
-shell on the old host waits on our line: when it is cut in that time, it starts the guest again.
+shell on the old host listens to our line: when it ends or falls silent in that time, the shell ends
+the log-in, and so the connection, and starts the guest again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from releve.blocks.errors import MonitorError
 from releve.blocks.qmp import Qmp
 from releve.migrate.errors import MigrateError
+from releve.migrate.heartbeat import LISTEN, SILENCE_SECONDS, Heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +34,8 @@ EVENTS = "/var/run/qmeventd.sock"
 ANSWER_SECONDS = 5  # a monitor that is free answers at once
 PATIENCE_SECONDS = 60  # for somebody else who has it
 WATCH_SECONDS = 120
-_WATCH = """\
+_WATCH = (
+    """\
 trap '' PIPE HUP
 echo ready
 read -r word || exit 0
@@ -40,8 +43,13 @@ read -r word || exit 0
 install -d -m 0700 {folder}
 echo {token} > {folder}/hold
 echo held
-read -r word
+"""
+    + LISTEN
+    + """\
 [ "$word" = done ] && exit 0
+# A silent line still forwards the socket that holds qmeventd: it ends with its log-in.
+read -r _ _ _ parent _ < /proc/$$/stat
+[ "$word" != lost ] || [ "$parent" = 1 ] || kill "$parent"
 exec </dev/null >/dev/null 2>&1
 i=0
 while [ $i -lt {watch} ] && [ "$(cat {folder}/hold)" = {token} ]; do
@@ -52,20 +60,32 @@ while [ $i -lt {watch} ] && [ "$(cat {folder}/hold)" = {token} ]; do
   sleep 1
 done
 """
+)
 
 
 class PveLine:
     """See the module; `execute` makes it a `Monitor`. It opens itself when it is needed."""
 
     def __init__(
-        self, ssh: Ssh, vmid: str, folder: str, *, run: str = RUN, events: str = EVENTS
+        self,
+        ssh: Ssh,
+        vmid: str,
+        folder: str,
+        *,
+        run: str = RUN,
+        events: str = EVENTS,
+        silence: int = SILENCE_SECONDS,
     ) -> None:
-        """`folder` is the run's in /run on the old host; `run` and `events` are PVE's places."""
-        self._ssh, self._vmid, self._folder = ssh, vmid, folder
+        """`folder` is the run's in /run on the old host; `run` and `events` are PVE's places.
+
+        After `silence` seconds without a word of ours the host goes on without us.
+        """
+        self._ssh, self._vmid, self._folder, self._silence = ssh, vmid, folder, silence
         self._places = (f"{run}/{vmid}.qmp", events)
         self._process: subprocess.Popen[str] | None = None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._held: socket.socket | None = None
+        self._heartbeat: Heartbeat | None = None
 
     def execute(self, command: str, /, **arguments: Any) -> Any:  # noqa: ANN401  # JSON
         """Run one command on a connection of its own; raises MonitorError."""
@@ -91,6 +111,9 @@ class PveLine:
         """Let QEMU outlive its guest, until `let_go`; raises MigrateError."""
         folder = self._open()
         self._say("hold", "held")
+        assert self._process is not None  # noqa: S101  # it has just answered
+        assert self._process.stdin is not None  # noqa: S101  # asked for when it was opened
+        self._heartbeat = Heartbeat(self._process.stdin, self._silence)
         self._held = socket.socket(socket.AF_UNIX)
         try:
             self._held.connect(str(folder / "events"))
@@ -109,6 +132,9 @@ class PveLine:
         """Let qmeventd end QEMU; `done` leaves the guest off, else its host starts it again."""
         held, self._held = self._held, None
         process, self._process = self._process, None
+        heartbeat, self._heartbeat = self._heartbeat, None
+        if heartbeat is not None:
+            heartbeat.stop()
         if process is not None and process.stdin is not None:
             with contextlib.suppress(OSError):
                 process.stdin.write(f"{word}\n")
@@ -139,6 +165,7 @@ class PveLine:
             _WATCH.format(
                 folder=self._folder,
                 token=secrets.token_hex(4),
+                silence=self._silence,
                 watch=WATCH_SECONDS,
                 vmid=self._vmid,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -225,6 +226,28 @@ def test_a_guest_whose_move_fails_after_the_power_off_is_started_again(
     source.start()
 
     assert "start" in (pve.folder / "started").read_text()
+
+
+def test_a_line_that_falls_silent_gives_the_guest_back(old: Ssh, pve: Pve) -> None:
+    """As a pulled cable does: nobody tells the old host, and qmeventd is held by a dead line."""
+    folder = str(pve.folder)
+    places = {"run": folder, "events": f"{folder}/events"}
+    line = PveLine(old, pve.vmid, folder, silence=2, **places)
+    line.hold()
+    time.sleep(4)  # long: that we live is said meanwhile
+    assert not (pve.folder / "started").exists()
+    assert line._process is not None  # what is stopped here is its line
+    os.kill(line._process.pid, signal.SIGSTOP)
+    pve.ask("cont")
+
+    deadline = time.monotonic() + 60
+    while not (pve.folder / "started").exists():
+        assert time.monotonic() < deadline, "nobody started it again"
+        time.sleep(0.1)
+
+    assert pve.qemu.poll() is not None, "its QEMU was never let go"
+    os.kill(line._process.pid, signal.SIGCONT)
+    line.let_go("done")
 
 
 def test_a_locked_guest_is_left_alone(source: PveSource, pve: Pve) -> None:
