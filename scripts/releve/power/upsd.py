@@ -1,0 +1,163 @@
+"""Ask upsd, NUT's server, on the UPS's host: variables, commands, and a battery test.
+
+The words are those of NUT's network protocol (networkupstools.org, "Network protocol
+information"). Standard library only.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from releve.errors import CheckError, LaterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PORT = 3493
+TRACK_SECONDS = 10.0  # within which a driver says what became of a command
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+
+class NoAnswerError(LaterError):
+    """Upsd is not there, or its driver has no fresh data: nothing is known of the UPS."""
+
+
+class NoSuchUserError(CheckError):
+    """A user of upsd is not in its file, or may not do what was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who may send commands; the password never shows in a repr."""
+
+    name: str
+    password: str
+
+    def __repr__(self) -> str:
+        """Hide the password."""
+        return f"User({self.name}, ***)"
+
+    @classmethod
+    def read(cls, file: Path, name: str) -> User:
+        """Take a user out of upsd.users; raises NoSuchUserError."""
+        section = ""
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            message = f"{file}: cannot be read ({error.strerror}); run this as root or as user nut"
+            raise NoSuchUserError(message) from error
+        for raw in lines:
+            line = raw.strip()
+            if line.startswith("["):
+                section = line.strip("[] ")
+            key, _, value = line.partition("=")
+            if section == name and key.strip() == "password":
+                return cls(name, value.strip().strip('"'))
+        message = (
+            f"{file}: there is no user [{name}], who may start battery tests; give"
+            " nut_primary_test_password and apply playbooks/power.yml"
+        )
+        raise NoSuchUserError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Upsd:
+    """One upsd; each question is a connection of its own, and takes `timeout` seconds at most."""
+
+    server: str = "127.0.0.1"
+    port: int = PORT
+    timeout: float = 3.0
+
+    def variables(self, ups: str) -> dict[str, str]:
+        """Return all variables of a UPS; raises NoAnswerError, also for stale data."""
+        with self._link(ups) as link:
+            return dict(link.pairs("VAR"))
+
+    def commands(self, ups: str) -> frozenset[str]:
+        """Return the names of the commands that the driver lists."""
+        with self._link(ups) as link:
+            return frozenset(name for name, _value in link.pairs("CMD"))
+
+    def send(self, ups: str, command: str, user: User) -> None:
+        """Send a command, and wait until the driver says what became of it.
+
+        Raises NoSuchUserError when the user may not, CheckError when the driver refuses it. A
+        driver that does not answer in time is believed: only what follows can tell.
+        """
+        with self._link(ups) as link:
+            for words in (f"USERNAME {user.name}", f"PASSWORD {user.password}"):
+                link.ask(words)
+            tracked = link.tries("SET TRACKING ON")
+            answer = link.ask(f"INSTCMD {ups} {command}").split()
+            number = answer[2] if tracked and len(answer) > 2 else ""  # noqa: PLR2004
+            deadline = time.monotonic() + TRACK_SECONDS
+            while number and time.monotonic() < deadline:
+                became = link.ask(f"GET TRACKING {number}")
+                if became != "PENDING":
+                    return
+                time.sleep(0.1)
+
+    @contextmanager
+    def _link(self, ups: str) -> Iterator[_Link]:
+        try:
+            with socket.create_connection((self.server, self.port), timeout=self.timeout) as link:
+                yield _Link(link, ups)
+        except (OSError, UnicodeError) as error:
+            message = f"{ups}: upsd at {self.server} does not answer ({error})"
+            raise NoAnswerError(message) from error
+
+
+class _Link:
+    """One connection: a line a question, a line or a list an answer."""
+
+    def __init__(self, link: socket.socket, ups: str) -> None:
+        self.ups = ups
+        self.lines = link.makefile("rw", encoding="utf-8", newline="\n")
+
+    def ask(self, words: str) -> str:
+        self.lines.write(words + "\n")
+        self.lines.flush()
+        return self.hear(words)
+
+    def tries(self, words: str) -> bool:
+        """Ask for what an older upsd may not know."""
+        self.lines.write(words + "\n")
+        self.lines.flush()
+        return not self._line().startswith("ERR")
+
+    def hear(self, words: str) -> str:
+        answer = self._line()
+        if answer.startswith("ERR"):
+            self._fail(words, answer.removeprefix("ERR").strip())
+        return answer
+
+    def _line(self) -> str:
+        line = self.lines.readline()
+        if not line.endswith("\n"):
+            message = "the connection was closed"
+            raise OSError(message)
+        return line.strip()
+
+    def pairs(self, what: str) -> Iterator[tuple[str, str]]:
+        """Yield name and value of each line of a list."""
+        self.ask(f"LIST {what} {self.ups}")
+        head = f"{what} {self.ups} "
+        while not (answer := self.hear(f"LIST {what}")).startswith("END"):
+            name, _, rest = answer.removeprefix(head).partition(" ")
+            quoted = _QUOTED.search(rest)
+            yield name, re.sub(r"\\(.)", r"\1", quoted.group(1)) if quoted else rest
+
+    def _fail(self, words: str, said: str) -> NoReturn:
+        shown = words if not words.startswith("PASSWORD") else "PASSWORD"
+        message = f"{self.ups}: upsd says {said} to {shown}"
+        if said.split()[0:1] in (["DATA-STALE"], ["DRIVER-NOT-CONNECTED"], ["UNKNOWN-UPS"]):
+            raise NoAnswerError(message)
+        if said.split()[0:1] in (["ACCESS-DENIED"], ["INVALID-PASSWORD"], ["INVALID-USERNAME"]):
+            raise NoSuchUserError(message)
+        raise CheckError(message)
