@@ -1,0 +1,236 @@
+"""Tell people: send what lies in the spool by mail, ntfy, Matrix or webhook, through apprise.
+
+`notify event` is what NUT calls: it writes one file and ends. `notify send` is what a unit runs
+whenever something lies there, and each minute while something does. `notify test` sends each
+target a code of its own, so that a person can say which have arrived. The targets are apprise's
+URLs, in a file that only root and NUT read; no URL is ever printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import fcntl
+import hashlib
+import importlib
+import json
+import logging
+import os
+import re
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from releve.errors import CheckError, InputError, ReleveError
+from releve.power.spool import SPOOL, Alarm, raise_alarm, remove, store, waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from releve.power.spool import Severity
+
+CONFIG = Path("/etc/releve/notify.json")
+LATE_SECONDS = 300  # an alarm that is older says when it was raised
+IN_ONE = 20  # alarms in one message; more are counted
+LOG = logging.getLogger("notify")
+# NUT's NOTIFYTYPE -> (severity, sentence); other types are told with their own word.
+EVENTS: dict[str, tuple[Severity, str]] = {
+    "ONBATT": ("warning", "the mains are lost; it runs on battery"),
+    "ONLINE": ("success", "the mains are there"),
+    "LOWBATT": ("failure", "the battery is low"),
+    "FSD": ("failure", "the shutdown of the site has begun"),
+    "SHUTDOWN": ("failure", "this host shuts down"),
+    "COMMOK": ("success", "the UPS can be seen again"),
+    "COMMBAD": ("warning", "the UPS cannot be seen"),
+    "NOCOMM": ("failure", "the UPS cannot be seen for a while: nobody would notice a power cut"),
+    "NOPARENT": ("failure", "the monitor lost its parent and cannot shut this host down"),
+    "REPLBATT": ("info", "the UPS asks for a new battery (told as an alarm once it holds)"),
+}
+
+
+class Sender(Protocol):
+    """What delivers; apprise, or a test's own."""
+
+    def send(self, url: str, title: str, body: str, severity: Severity) -> bool:
+        """Deliver to one target; return whether it took the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place that alarms go to; `id` and `shown` tell nothing that is secret."""
+
+    url: str
+    id: str
+    shown: str
+
+    def __repr__(self) -> str:
+        """Hide the URL: it carries a password or a token."""
+        return f"Target({self.shown})"
+
+    @classmethod
+    def of(cls, url: str) -> Target:
+        """Name a target by its kind and a short hash."""
+        number = hashlib.sha256(url.encode()).hexdigest()[:8]
+        return cls(url, number, f"{url.partition('://')[0]} {number}")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Where alarms go, and as whom: `site` begins each title."""
+
+    targets: tuple[Target, ...]
+    site: str
+
+    @classmethod
+    def read(cls, file: Path = CONFIG) -> Config:
+        """Read `{"site": str, "urls": [str, ...]}`; raises InputError, which shows no URL."""
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            urls, site = content["urls"], content["site"]
+        except OSError as error:
+            message = f"{file}: cannot be read ({error.strerror}); give nut_primary_notify_urls"
+            raise InputError(message) from error
+        except (ValueError, TypeError, KeyError):
+            message = (
+                f'{file}: is wrong; right is {{"site": "town hall", "urls": ["mailto://..."]}}'
+            )
+            raise InputError(message) from None
+        if not isinstance(urls, list) or not all(re.match(r"\w+://.", str(url)) for url in urls):
+            message = f"{file}: urls: one is no URL of apprise, such as ntfys://ntfy.example.org/t"
+            raise InputError(message)
+        return cls(tuple(Target.of(url) for url in urls), str(site))
+
+
+class Apprise:
+    """The library apprise, of the system's Python; loaded when something has to be sent."""
+
+    def __init__(self) -> None:
+        """Load it; raises CheckError when it is not there."""
+        try:
+            self._library: Any = importlib.import_module("apprise")
+        except ImportError as error:
+            message = f"apprise is not installed ({error}); apt install apprise, alarms are kept"
+            raise CheckError(message) from error
+        # It logs the URL of a target that fails.
+        logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+
+    def send(self, url: str, title: str, body: str, severity: Severity) -> bool:
+        """Deliver to one target; return whether it took the message."""
+        target = self._library.Apprise.instantiate(url, suppress_exceptions=True)
+        if not target:
+            return False
+        # Mail would be HTML; what an alarm says is for any reader, and for a telephone.
+        target.notify_format = self._library.NotifyFormat.TEXT
+        one = self._library.Apprise()
+        return bool(
+            one.add(target)
+            and one.notify(body=body, title=title, notify_type=severity, body_format="text")
+        )
+
+
+def send_waiting(config: Config, sender: Sender, spool: Path = SPOOL) -> list[str]:
+    """Send each target what it does not have; return the names of those that did not take it.
+
+    All that waits for a target goes in one message, so that an outage ends in one mail.
+    """
+    failed = []
+    for target in config.targets:
+        left = [alarm for alarm in waiting(spool) if target.id not in alarm.sent]
+        if not left:
+            continue
+        title, body, severity = message_of(left, config.site)
+        if not sender.send(target.url, title, body, severity):
+            failed.append(target.shown)
+            continue
+        for alarm in left:
+            store(dataclasses.replace(alarm, sent=(*alarm.sent, target.id)), spool)
+    everywhere = {target.id for target in config.targets}
+    for alarm in waiting(spool):
+        if everywhere <= set(alarm.sent):
+            remove(alarm, spool)
+    return failed
+
+
+def message_of(alarms: Sequence[Alarm], site: str) -> tuple[str, str, Severity]:
+    """Return title, text and severity of one message for some alarms; the worst names it."""
+    order: tuple[Severity, ...] = ("failure", "warning", "success", "info")
+    worst = min(alarms, key=lambda one: (order.index(one.severity), -one.at))
+    more = f" (and {len(alarms) - 1} more)" if len(alarms) > 1 else ""
+    lines = [_line(one) for one in alarms[-IN_ONE:]]
+    if len(alarms) > IN_ONE:
+        lines.insert(0, f"{len(alarms) - IN_ONE} earlier ones are left out.")
+    return f"{site}: {worst.ups}: {worst.text[:80]}{more}", "\n".join(lines), worst.severity
+
+
+def _line(alarm: Alarm) -> str:
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(alarm.at))
+    late = " (sent late)" if time.time() - alarm.at > LATE_SECONDS else ""
+    return f"{at}{late} {alarm.ups}: {alarm.text}"
+
+
+def code_of(seed: str, target: str) -> str:
+    """Return the four digits that the test message to one target carries."""
+    return f"{int(hashlib.sha256(f'{seed} {target}'.encode()).hexdigest(), 16) % 10_000:04}"
+
+
+def send_test(config: Config, sender: Sender, seed: str) -> list[dict[str, Any]]:
+    """Send each target its code; return who took it: `{target, shown, sent}`."""
+    told = []
+    for target in config.targets:
+        body = (
+            f"This is a test from {socket.gethostname()}. The code of this channel is"
+            f" {code_of(seed, target.id)}; type it where the test was asked for."
+        )
+        sent = sender.send(target.url, f"{config.site}: test of the alarms", body, "info")
+        told.append({"target": target.id, "shown": target.shown, "sent": sent})
+    return told
+
+
+def event_alarm(kind: str, ups: str) -> Alarm:
+    """Return the alarm for one of NUT's events, by its NOTIFYTYPE and UPSNAME."""
+    severity, text = EVENTS.get(kind, ("warning", f"NUT says {kind or 'something'}"))
+    return Alarm(f"nut-{kind.lower() or 'event'}", ups.partition("@")[0] or "NUT", text, severity)
+
+
+def main(arguments: Iterable[str]) -> int:
+    """Run `notify event|send|test`; returns 0, or the code of the error that it names."""
+    parser = argparse.ArgumentParser(prog="power.pyz notify")
+    parser.add_argument("what", choices=("event", "send", "test"))
+    parser.add_argument("--config", type=Path, default=CONFIG)
+    parser.add_argument("--spool", type=Path, default=SPOOL)
+    parser.add_argument("--seed", default="")
+    options = parser.parse_args(list(arguments))
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        if options.what == "event":
+            names = os.environ.get("NOTIFYTYPE", ""), os.environ.get("UPSNAME", "")
+            raise_alarm(event_alarm(*names), options.spool)
+        elif options.what == "send":
+            return _send(options.config, options.spool)
+        else:
+            told = send_test(Config.read(options.config), Apprise(), options.seed)
+            sys.stdout.write(json.dumps(told) + "\n")
+    except ReleveError as error:
+        LOG.error("notify: %s", error)  # one sentence, no traceback
+        return error.exit_code
+    except OSError as error:
+        LOG.error("notify: %s: %s", options.spool, error)  # as above
+        return 1
+    return 0
+
+
+def _send(config_file: Path, spool: Path) -> int:
+    """Send what waits; nothing is loaded when nothing does. 75 when something could not go."""
+    config = Config.read(config_file)
+    with (spool / ".sending").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not waiting(spool):
+            return 0
+        failed = send_waiting(config, Apprise(), spool)
+    if failed:
+        LOG.warning("%s did not take it; kept and tried again", ", ".join(failed))
+        return 75
+    return 0

@@ -1,0 +1,79 @@
+"""Alarms on disk until they have arrived: raising one never waits for a network.
+
+Whoever has an alarm writes one small file; `notify.py` sends what lies there, again and again, and
+removes what every target took. Standard library only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+SPOOL = Path("/var/spool/releve-notify")
+MOST = 500  # files; older ones go first: a spool must not fill a disk
+Severity = Literal["info", "warning", "failure", "success"]  # the words of apprise
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One sentence for people; `id` names the file, `at` is Unix time, `sent` targets that have it.
+
+    `topic` names what it is about (`lost-contact`, `battery-test`, ...): stable, for metrics.
+    """
+
+    topic: str
+    ups: str
+    text: str
+    severity: Severity = "warning"
+    at: float = 0.0
+    id: str = ""
+    sent: tuple[str, ...] = ()
+
+
+def raise_alarm(alarm: Alarm, spool: Path = SPOOL) -> Alarm:
+    """Put an alarm into the spool, whole and on disk; returns it with `at` and `id`.
+
+    Raises OSError where the spool cannot be written.
+    """
+    at = alarm.at or time.time()
+    named = dataclasses.replace(alarm, at=at, id=f"{at:017.6f}-{uuid.uuid4().hex[:8]}")
+    store(named, spool)
+    return named
+
+
+def store(alarm: Alarm, spool: Path = SPOOL) -> None:
+    """Write an alarm's file anew, whole or not at all; raises OSError."""
+    part = spool / f".{alarm.id}.part"
+    with part.open("w", encoding="utf-8") as stream:
+        json.dump(dataclasses.asdict(alarm), stream, ensure_ascii=False)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(spool / f"{alarm.id}.json")
+
+
+def waiting(spool: Path = SPOOL) -> list[Alarm]:
+    """Return the alarms of the spool, oldest first; a file that is none is set aside."""
+    files = sorted(spool.glob("*.json"))
+    for old in files[:-MOST]:
+        old.unlink(missing_ok=True)
+    found = []
+    for file in files[-MOST:]:
+        try:
+            words = json.loads(file.read_text(encoding="utf-8"))
+            found.append(Alarm(**{**words, "sent": tuple(words["sent"])}))
+        except FileNotFoundError:
+            continue
+        except (ValueError, TypeError, KeyError):
+            file.replace(file.with_suffix(".unreadable"))
+    return found
+
+
+def remove(alarm: Alarm, spool: Path = SPOOL) -> None:
+    """Take an alarm out of the spool."""
+    (spool / f"{alarm.id}.json").unlink(missing_ok=True)
