@@ -1,0 +1,182 @@
+"""A blind client stops itself when its time is over, and in no other case."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from releve.power.hostrule import (
+    Config,
+    HostRule,
+    hears_anybody,
+    is_reply,
+    mains,
+    shut_down,
+)
+
+
+@dataclass
+class World:
+    """Whether somebody is heard, what the evidence says, what the clock shows."""
+
+    hears: bool = True
+    mains: bool | None = None
+    now: float = 1000.0
+    fired: list[float] = field(default_factory=list)
+    broken: int = 0
+
+    def act(self, _config: Config) -> None:
+        if self.broken:
+            self.broken -= 1
+            raise subprocess.CalledProcessError(1, "upsmon")
+        self.fired.append(self.now)
+
+
+def rule_in(world: World, **changes: object) -> HostRule:
+    settings: dict[str, object] = {"servers": ("192.0.2.1",), "after": 30}
+    config = Config(**(settings | changes))  # type: ignore[arg-type]
+    return HostRule(
+        config,
+        hears=lambda _config: world.hears,
+        ask_mains=lambda _config: world.mains,
+        act=world.act,
+        clock=lambda: world.now,
+    )
+
+
+def blind(rule: HostRule, world: World, seconds: int) -> None:
+    world.hears = False
+    for _ in range(seconds):
+        rule.step()
+        world.now += 1
+
+
+def test_it_stops_the_host_once_when_its_time_is_over() -> None:
+    world = World()
+    rule = rule_in(world)
+    rule.step()
+    blind(rule, world, 100)
+
+    assert world.fired == [1030.0]
+
+
+def test_a_shorter_silence_is_nothing() -> None:
+    world = World()
+    rule = rule_in(world)
+    rule.step()
+    for _ in range(5):
+        blind(rule, world, 29)
+        world.hears = True
+        rule.step()
+
+    assert world.fired == []
+
+
+def test_a_host_that_never_heard_anybody_is_not_sent_down_again() -> None:
+    world = World()
+    rule = rule_in(world)
+    blind(rule, world, 600)
+
+    assert world.fired == []
+
+
+def test_evidence_of_the_mains_goes_before_time() -> None:
+    world = World(mains=True)
+    rule = rule_in(world)
+    rule.step()
+    blind(rule, world, 100)
+    assert world.fired == []
+
+    world.mains = None
+    blind(rule, world, 1)
+    assert len(world.fired) == 1
+
+
+def test_evidence_that_they_are_gone_makes_it_sooner() -> None:
+    world = World(mains=False)
+    rule = rule_in(world)
+    rule.step()
+    blind(rule, world, 40)
+
+    assert world.fired == [1005.0]
+
+
+@pytest.mark.parametrize(("hours", "stops"), [(1, False), (5, True)])
+def test_maintenance_holds_it_off_for_some_hours_only(
+    tmp_path: Path, hours: int, stops: bool
+) -> None:
+    file = tmp_path / "off"
+    file.touch()
+    os.utime(file, (time.time() - hours * 3600,) * 2)
+    world = World()
+    rule = rule_in(world, maintenance=file)
+    rule.step()
+    blind(rule, world, 60)
+
+    assert bool(world.fired) == stops
+
+
+def test_a_shutdown_that_does_not_begin_is_tried_again() -> None:
+    world = World(broken=2)
+    rule = rule_in(world)
+    rule.step()
+    blind(rule, world, 60)
+
+    assert world.fired == [1032.0]
+
+
+def test_a_server_that_takes_connections_is_heard() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert hears_anybody(Config((f"127.0.0.1:{port}",), 30))
+    assert not hears_anybody(Config((f"127.0.0.1:{port}",), 30))
+
+
+def test_only_the_reply_to_its_own_ping_counts() -> None:
+    head = bytes([0x45]) + bytes(19)
+
+    assert is_reply(head + bytes([0, 0, 0, 0, 0x12, 0x34, 0, 1]), 0x1234)
+    assert not is_reply(head + bytes([8, 0, 0, 0, 0x12, 0x34, 0, 1]), 0x1234)
+    assert not is_reply(head + bytes([0, 0, 0, 0, 0x12, 0x35, 0, 1]), 0x1234)
+    assert not is_reply(b"", 0x1234)
+
+
+@pytest.mark.parametrize(("code", "there"), [(0, True), (1, False), (2, None), (127, None)])
+def test_the_evidence_command_has_three_answers(code: int, there: bool | None) -> None:
+    config = Config((), 30, evidence=("/bin/sh", "-c", f"exit {code}"))
+
+    assert mains(config) is there
+    assert mains(Config((), 30)) is None
+    assert mains(Config((), 30, evidence=("/nowhere/at-all",))) is None
+
+
+def test_the_alarm_is_set_before_the_host_goes(tmp_path: Path) -> None:
+    alarm, down = tmp_path / "wakealarm", tmp_path / "down"
+    alarm.touch()
+    shut_down(Config((), 30, wake_after=900, wake_alarm=alarm, fsd=("/bin/cp", alarm, down)))  # type: ignore[arg-type]
+
+    assert down.read_text() == "+900\n"
+
+
+def test_a_host_without_a_clock_of_its_own_goes_down_all_the_same(tmp_path: Path) -> None:
+    down = tmp_path / "down"
+    fsd = ("/bin/touch", str(down))
+    shut_down(Config((), 30, wake_after=900, wake_alarm=tmp_path / "no" / "rtc", fsd=fsd))
+
+    assert down.exists()
+
+
+def test_its_file_is_json(tmp_path: Path) -> None:
+    file = tmp_path / "hostrule.json"
+    file.write_text(json.dumps({"servers": ["192.0.2.1"], "after": 90, "maintenance": "/run/x"}))
+    config = Config.read(file)
+
+    assert config.servers == ("192.0.2.1",)
+    assert config.maintenance == Path("/run/x")
