@@ -1,5 +1,5 @@
-"""Power cuts: what a shutdown needs against the battery, and who brings everybody back.
+"""Power cuts: what a UPS can be believed about, what a shutdown needs, who brings everybody back.
 
-`budget.py` and `rewake.py` are links into role nut_primary, which carries them to the UPS's host:
-the role has to run without this package.
+Standard library only: role nut_primary carries this package to the UPS's host as one zipapp,
+`power.pyz`, which needs nothing else there.
 """

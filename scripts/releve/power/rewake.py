@@ -1,1 +1,273 @@
-../../../roles/nut_primary/files/rewake.py
+"""Bring everybody back after a power cut; runs for ever on the host that has the UPS's cable.
+
+A power event opens at the first look that finds the UPS on battery, is on disk before anything
+else happens, survives reboots, and closes when every expected host has been logged in without a
+break for a while. While it is open and the mains are steady, whoever is missing is woken, again
+and again; never while the UPS says FSD, since a host woken then is sent down at once.
+
+Standard library only; tagged "runs for ever": keep it small.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+POLL = 1.0  # seconds between two looks at the UPS
+MAC_OCTETS = 6
+WAKE_PORT = 9
+UPSD_PORT = 3493
+LOG = logging.getLogger("rewake")
+
+
+class NoAnswerError(Exception):
+    """Upsd is not there or has no fresh data: nothing is known."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host that has to be logged in; `wake` is a command, `mac` the way by Wake-on-LAN."""
+
+    name: str
+    address: str
+    mac: str = ""
+    wake: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Config:
+    """When to wake whom; times in seconds, `min_charge` in percent."""
+
+    ups: str
+    hosts: tuple[Host, ...]
+    event_file: Path
+    alive_file: Path
+    broadcast: str
+    settle: float
+    grace: float
+    retry: float
+    quiet: float
+    min_charge: float
+    server: str = "127.0.0.1"
+    port: int = UPSD_PORT
+
+    @classmethod
+    def read(cls, file: Path) -> Config:
+        """Read the JSON file that the role writes."""
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        hosts = [
+            Host(one["name"], one["address"], one.get("mac", ""), tuple(one.get("wake", ())))
+            for one in content.pop("hosts")
+        ]
+        event_file, alive_file = Path(content.pop("event_file")), Path(content.pop("alive_file"))
+        return cls(hosts=tuple(hosts), event_file=event_file, alive_file=alive_file, **content)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What upsd says: the UPS's status words, its charge if it has one, who is logged in."""
+
+    status: frozenset[str]
+    charge: float | None
+    clients: frozenset[str]
+
+
+def ask_upsd(config: Config) -> Look:
+    """Ask the upsd that the configuration names; raises NoAnswerError as `look_at` does."""
+    return look_at(config.ups, config.server, config.port)
+
+
+def look_at(ups: str, server: str, port: int = UPSD_PORT) -> Look:
+    """Ask upsd; raises NoAnswerError when it is away, stale, or says nothing that is known."""
+    try:
+        with socket.create_connection((server, port), timeout=3) as link:
+            lines = link.makefile("rw", encoding="utf-8", newline="\n")
+            status = _variable(lines, ups, "ups.status")
+            charge = _variable(lines, ups, "battery.charge")
+            clients = _list(lines, f"CLIENT {ups}")
+    except (OSError, UnicodeError) as error:
+        raise NoAnswerError(str(error)) from error
+    if status is None:
+        raise NoAnswerError(ups)
+    with contextlib.suppress(ValueError):
+        return Look(frozenset(status.split()), float(charge or ""), clients)
+    return Look(frozenset(status.split()), None, clients)
+
+
+def _say(lines: Any, words: str) -> None:  # noqa: ANN401  # a text stream of a socket
+    lines.write(words + "\n")
+    lines.flush()
+
+
+def _hear(lines: Any) -> str:  # noqa: ANN401  # a text stream of a socket
+    line: str = lines.readline()
+    if not line.endswith("\n"):
+        message = "upsd closed the connection"
+        raise OSError(message)
+    return line.strip()
+
+
+def _variable(lines: Any, ups: str, name: str) -> str | None:  # noqa: ANN401  # as above
+    _say(lines, f"GET VAR {ups} {name}")
+    answer = _hear(lines)
+    head = f"VAR {ups} {name} "
+    return answer[len(head) :].strip('"') if answer.startswith(head) else None
+
+
+def _list(lines: Any, what: str) -> frozenset[str]:  # noqa: ANN401  # as above
+    _say(lines, f"LIST {what}")
+    found: list[str] = []
+    while True:
+        answer = _hear(lines)
+        if answer.startswith("ERR"):
+            raise OSError(answer)
+        if answer.startswith("END"):
+            return frozenset(found)
+        if answer.startswith(what + " "):
+            found.append(answer[len(what) + 1 :])
+
+
+def wake(host: Host, broadcast: str, port: int = WAKE_PORT) -> None:
+    """Send a host its magic packet, or run its own command; raises OSError."""
+    if host.wake:
+        subprocess.run(host.wake, check=False, timeout=30, stdin=subprocess.DEVNULL)
+        return
+    octets = bytes.fromhex(host.mac.replace(":", ""))
+    if len(octets) != MAC_OCTETS:
+        message = f"{host.name} has neither a MAC nor a command to be woken by"
+        raise OSError(message)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        sender.sendto(b"\xff" * 6 + octets * 16, (broadcast, port))
+
+
+class Rewake:
+    """One look after the other; everything outside comes in by the constructor."""
+
+    def __init__(
+        self,
+        config: Config,
+        ask: Callable[[Config], Look] = ask_upsd,
+        wake_host: Callable[[Host, str], None] = wake,
+        clock: Callable[[], float] = time.monotonic,
+        log: Callable[[str], None] = LOG.info,
+    ) -> None:
+        """Take up an event that an earlier life has left open."""
+        self.config, self._ask, self._wake, self._clock, self._log = (
+            config, ask, wake_host, clock, log,
+        )  # fmt: skip
+        self.open = config.event_file.exists()
+        self._started = clock()
+        self._steady_since: float | None = None
+        self._complete_since: float | None = None
+        self._next_wake = self._started
+        if self.open:
+            log("an open power event was found")
+
+    def step(self) -> None:
+        """Look once and do what follows from it."""
+        now = self._clock()
+        try:
+            look = self._ask(self.config)
+        except NoAnswerError:
+            self._steady_since = self._complete_since = None
+            return
+        self._alive()
+        if "OB" in look.status:
+            self._open_event()
+        steady = "OL" in look.status and not look.status & {"OB", "FSD"}
+        self._steady_since = _since(self._steady_since, now) if steady else None
+        if not self.open or self._steady_since is None:
+            self._complete_since = None
+            return
+        missing = [host for host in self.config.hosts if host.address not in look.clients]
+        self._complete_since = None if missing else _since(self._complete_since, now)
+        if self._complete_since is not None:
+            if now - self._complete_since >= self.config.quiet:
+                self._close_event()
+        elif self._may_wake(now, look):
+            self._next_wake = now + self.config.retry
+            for host in missing:
+                self._try_to_wake(host)
+
+    def _alive(self) -> None:
+        """Show who looks that the UPS was understood just now."""
+        try:
+            self.config.alive_file.touch()
+        except OSError as error:
+            self._log(f"{self.config.alive_file}: {error}")
+
+    def _may_wake(self, now: float, look: Look) -> bool:
+        config = self.config
+        return (
+            self._steady_since is not None
+            and now - self._steady_since >= config.settle
+            and now - self._started >= config.grace
+            and now >= self._next_wake
+            and (look.charge is None or look.charge >= config.min_charge)
+        )
+
+    def _try_to_wake(self, host: Host) -> None:
+        try:
+            self._wake(host, self.config.broadcast)
+            self._log(f"{host.name} is missing: woken")
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            self._log(f"{host.name} is missing and could not be woken: {error}")
+
+    def _open_event(self) -> None:
+        if self.open:
+            return
+        self.open = True
+        try:
+            _write_whole(
+                self.config.event_file, time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime())
+            )
+        except OSError as error:
+            self._log(f"power event opens, but a reboot will forget it: {error}")
+        else:
+            self._log("power event opens: on battery")
+
+    def _close_event(self) -> None:
+        self.config.event_file.unlink(missing_ok=True)
+        self.open = False
+        self._complete_since = None
+        self._log("power event closes: every host is logged in")
+
+
+def _since(earlier: float | None, now: float) -> float:
+    return now if earlier is None else earlier
+
+
+def _write_whole(file: Path, text: str) -> None:
+    part = file.with_suffix(".part")
+    with part.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Look for ever, as the file of the first argument says; the unit restarts it."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    rewake = Rewake(Config.read(Path(arguments[0])))
+    while True:
+        rewake.step()
+        time.sleep(POLL)

@@ -1,0 +1,1 @@
+../../../scripts/releve/bundle.py

@@ -1,0 +1,27 @@
+"""The program on the UPS's host: `python3 power.pyz VERB ...`."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+EXIT_USAGE = 2
+# verb -> the module whose `main(arguments)` it is; loaded only when it is called.
+VERBS = {
+    "budget": "budget",
+    "rewake": "rewake",
+}
+
+
+def main() -> int:
+    """Run a verb; return its exit code."""
+    verb, arguments = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
+    if verb not in VERBS:
+        sys.stderr.write(f"usage: power.pyz {'|'.join(VERBS)} ...\n")
+        return EXIT_USAGE
+    code: int = import_module(f"releve.power.{VERBS[verb]}").main(arguments)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
