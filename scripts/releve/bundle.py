@@ -21,9 +21,17 @@ MAIN = "import sys\nfrom releve.{name}.__main__ import main\nsys.exit(main())\n"
 
 
 def pack(package: Path) -> bytes:
-    """Return the zipapp of a package of `releve`; the same code always gives the same bytes."""
+    """Return the zipapp of a package of `releve`; the same code always gives the same bytes.
+
+    `errors.py` beside the package goes with it.
+    """
     name = package.name
-    members = {"__main__.py": MAIN.format(name=name), "releve/__init__.py": ""}
+    errors = package.parent / "errors.py"
+    members = {
+        "__main__.py": MAIN.format(name=name),
+        "releve/__init__.py": "",
+        "releve/errors.py": errors.read_text(encoding="utf-8"),
+    }
     members |= {
         f"releve/{name}/{file.relative_to(package).as_posix()}": file.read_text(encoding="utf-8")
         for file in sorted(package.rglob("*.py"))

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from releve.drills.mains import Mains, PowerEvent
-    from releve.town.model import Guest, Host, Town, Ups
+    from releve.town.model import Guest, Town
+    from releve.town.power import Ups
+    from releve.town.site import Host
 
-EVENT_FILE = "/var/lib/releve-rewake/event"  # as role nut_primary has it
+EVENT_FILE = "/var/lib/releve-rewake/event-{ups}"  # as role nut_primary has it
 DARK_SECONDS = 3.0  # between the output going off and the mains coming back
 BACK_SECONDS = 150.0  # within which everybody has to be back, from the return of the mains
 SPARE_SECONDS = 60.0  # beyond the budget, before the drill stops waiting for the output to go off
@@ -101,7 +103,7 @@ class PowerDrill:
             ahead = before.ms - time.time() * 1000 if before else 0
             self.seen.guests[name] = GuestSeen(guest.needs, before, ahead)
         budget = Ssh.to(self.town, self.ups.host).run("cat /etc/releve/power-budget.json").stdout
-        self.seen.budget = json.loads(budget)
+        self.seen.budget = json.loads(budget)[self.ups_name]
 
     def _guests(self) -> dict[str, Guest]:
         return {
@@ -179,7 +181,9 @@ class PowerDrill:
     def _event_is_closed(self) -> bool:
         """Tell whether rewake has ended the power event: everybody in, for a while."""
         try:
-            looked = Ssh.to(self.town, self.ups.host).run(f"test ! -e {EVENT_FILE}", check=False)
+            looked = Ssh.to(self.town, self.ups.host).run(
+                f"test ! -e {EVENT_FILE.format(ups=self.ups_name)}", check=False
+            )
         except CommandError:
             return False
         return looked.returncode == 0

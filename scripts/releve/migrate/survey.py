@@ -13,7 +13,7 @@ from releve.migrate.identity import identity_notes
 from releve.migrate.sources.domain import Blocker, unreadable
 from releve.migrate.sources.libvirt import parse_domain
 from releve.migrate.sources.pve_guest import parse_conf
-from releve.town.model import NAME_PATTERN
+from releve.town.fields import NAME_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -18,9 +18,13 @@ PVE_POLL = 1  # Proxmox VE looks once a second whether a group of guests has sto
 
 @dataclass(frozen=True)
 class Settings:
-    """What the budget is made of; `capacity_seconds` was measured at the load of the site."""
+    """What the budget is made of; `capacity_seconds` was measured at the load of the site.
 
-    capacity_seconds: int
+    Without a measured capacity the UPS is being commissioned: the shutdown then starts after
+    `commissioning_seconds` on battery.
+    """
+
+    capacity_seconds: int | None
     derate: float
     margin: float
     ride_through_seconds: int
@@ -35,6 +39,7 @@ class Settings:
     workers: int
     guests: list[dict[str, Any]]
     clients: list[dict[str, Any]]
+    commissioning_seconds: int = 60
 
 
 @dataclass(frozen=True)
@@ -43,16 +48,17 @@ class Budget:
 
     `need` is from the trigger to the halt of the primary, `trigger` the same with the margin.
     `timer` is the time on battery after which the shutdown starts at the latest; `runtime_low`
-    (seconds) and `charge_low` (percent) are the same moment as the UPS counts it.
+    (seconds) and `charge_low` (percent) are the same moment as the UPS counts it; they are None
+    while the UPS is being commissioned, since nothing is known to reckon with.
     """
 
-    capacity: int
+    capacity: int | None
     steps: list[tuple[str, int]]
     need: int
     trigger: int
     timer: int
-    runtime_low: int
-    charge_low: int
+    runtime_low: int | None
+    charge_low: int | None
     faults: list[str]
 
 
@@ -86,24 +92,26 @@ def budget_of(one: Settings) -> Budget:
     ]
     need = sum(seconds for _name, seconds in steps)
     trigger = math.ceil(need * one.margin)
-    usable = math.floor(one.capacity_seconds * one.derate)
+    usable = None
+    if one.capacity_seconds is not None:
+        usable = math.floor(one.capacity_seconds * one.derate)
     return Budget(
         capacity=one.capacity_seconds,
         steps=steps,
         need=need,
         trigger=trigger,
-        timer=max(0, usable - trigger),
-        runtime_low=math.ceil(trigger / one.derate),
-        charge_low=min(99, math.ceil(100 * trigger / usable)),
+        timer=one.commissioning_seconds if usable is None else max(0, usable - trigger),
+        runtime_low=None if usable is None else math.ceil(trigger / one.derate),
+        charge_low=None if usable is None else min(99, math.ceil(100 * trigger / usable)),
         faults=list(_faults(one, need, trigger, usable)),
     )
 
 
-def _faults(one: Settings, need: int, trigger: int, usable: int) -> list[str]:
+def _faults(one: Settings, need: int, trigger: int, usable: int | None) -> list[str]:
     """Return one sentence for each reason why this cannot be deployed."""
     faults = []
     wanted = trigger + one.ride_through_seconds
-    if usable < wanted:
+    if usable is not None and usable < wanted:
         slowest = sorted(one.guests, key=lambda guest: -int(guest["stop_seconds"]))[:3]
         names = ", ".join(f"{guest['name']} {guest['stop_seconds']} s" for guest in slowest)
         faults.append(

@@ -64,9 +64,12 @@ class Config:
     port: int = UPSD_PORT
 
     @classmethod
-    def read(cls, file: Path) -> Config:
-        """Read the JSON file that the role writes."""
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    def read(cls, file: Path) -> list[Config]:
+        """Read the JSON file that the role writes: a list, one entry for each UPS."""
+        return [cls._of(one) for one in json.loads(file.read_text(encoding="utf-8"))]
+
+    @classmethod
+    def _of(cls, content: dict[str, Any]) -> Config:
         hosts = [
             Host(one["name"], one["address"], one.get("mac", ""), tuple(one.get("wake", ())))
             for one in content.pop("hosts")
@@ -174,7 +177,7 @@ class Rewake:
         self._complete_since: float | None = None
         self._next_wake = self._started
         if self.open:
-            log("an open power event was found")
+            log(f"{config.ups}: an open power event was found")
 
     def step(self) -> None:
         """Look once and do what follows from it."""
@@ -235,15 +238,15 @@ class Rewake:
                 self.config.event_file, time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime())
             )
         except OSError as error:
-            self._log(f"power event opens, but a reboot will forget it: {error}")
+            self._log(f"{self.config.ups}: power event opens, but a reboot will forget it: {error}")
         else:
-            self._log("power event opens: on battery")
+            self._log(f"{self.config.ups}: power event opens: on battery")
 
     def _close_event(self) -> None:
         self.config.event_file.unlink(missing_ok=True)
         self.open = False
         self._complete_since = None
-        self._log("power event closes: every host is logged in")
+        self._log(f"{self.config.ups}: power event closes: every host is logged in")
 
 
 def _since(earlier: float | None, now: float) -> float:
@@ -267,7 +270,8 @@ def _write_whole(file: Path, text: str) -> None:
 def main(arguments: list[str]) -> NoReturn:
     """Look for ever, as the file of the first argument says; the unit restarts it."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    rewake = Rewake(Config.read(Path(arguments[0])))
+    each = [Rewake(config) for config in Config.read(Path(arguments[0]))]
     while True:
-        rewake.step()
+        for rewake in each:
+            rewake.step()
         time.sleep(POLL)

@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any
 from releve.town.inputs import role_inputs
 
 if TYPE_CHECKING:
-    from releve.town.model import Host, Town
+    from releve.town.model import Town
+    from releve.town.site import Host
 
 Variables = dict[str, Any]
-GROUP_OF_KIND = {"old": "old_hosts", "node": "nodes", "bay": "bays", "vault": "vaults"}
+GROUP_OF_KIND = {
+    "old": "old_hosts",
+    "node": "nodes",
+    "bay": "bays",
+    "vault": "vaults",
+    "client": "clients",
+}
 
 
 def inventory_of(town: Town) -> dict[str, dict[str, Variables]]:
@@ -26,10 +33,12 @@ def inventory_of(town: Town) -> dict[str, dict[str, Variables]]:
         groups[GROUP_OF_KIND[host.kind]][name] = _reach(town, host) | roles[name]
     groups["nut_primaries"] = {}
     groups["nut_secondaries"] = {}
-    for ups in town.ups.values():
-        groups["nut_primaries"].setdefault(ups.host, {})
-        for client in ups.clients:
-            groups["nut_secondaries"].setdefault(client, {})
+    primaries = {ups.host for ups in town.ups.values()}
+    for name, host in town.hosts.items():
+        if name in primaries:
+            groups["nut_primaries"][name] = {}
+        elif host.system == "linux" and any(name in ups.clients for ups in town.ups.values()):
+            groups["nut_secondaries"][name] = {}
     if town.vault:
         groups["vault_senders"] = {sender: {} for sender in town.vault.senders}
     return {group: hosts for group, hosts in groups.items() if hosts}

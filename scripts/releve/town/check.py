@@ -6,37 +6,31 @@ from collections import Counter
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
-from releve.town.hint import hint
+from releve.town.check_power import check_power
+from releve.town.hint import refer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
+    from releve.town.hint import Fault
     from releve.town.model import Guest, Town
-
-Fault = tuple[tuple[str | int, ...], str]
 
 
 def cross_check(town: Town) -> Iterator[Fault]:
     """Yield each fault as (place, sentence); an empty result means that the town can be built."""
     yield from _host_references(town)
     yield from _guest_references(town)
-    yield from _duty_references(town)
+    yield from check_power(town)
+    yield from _vault_references(town)
     yield from _addresses(town)
     yield from _unique(town)
     yield from _needs(town)
 
 
-def _ref(
-    where: tuple[str | int, ...], name: str, section: str, known: Iterable[str]
-) -> Iterator[Fault]:
-    if name not in known:
-        yield where, f'{section} has no "{name}"{hint(name, list(known))}'
-
-
 def _kind(
     town: Town, where: tuple[str | int, ...], name: str, kinds: tuple[str, ...]
 ) -> Iterator[Fault]:
-    yield from _ref(where, name, "hosts", town.hosts)
+    yield from refer(where, name, "hosts", town.hosts)
     if name in town.hosts and town.hosts[name].kind not in kinds:
         wanted = " or ".join(kinds)
         yield where, f'host "{name}" is of kind {town.hosts[name].kind}, this needs {wanted}'
@@ -44,7 +38,7 @@ def _kind(
 
 def _host_references(town: Town) -> Iterator[Fault]:
     for name, host in town.hosts.items():
-        yield from _ref(("hosts", name, "network"), host.network, "networks", town.networks)
+        yield from refer(("hosts", name, "network"), host.network, "networks", town.networks)
         if host.kind == "old" and host.hypervisor is None:
             yield ("hosts", name, "hypervisor"), "is missing; an old host has one"
         if host.kind != "old" and host.hypervisor is not None:
@@ -58,7 +52,7 @@ def _guest_references(town: Town) -> Iterator[Fault]:
         at = ("guests", name)
         yield from _kind(town, (*at, "source"), guest.source, ("old", "node"))
         yield from _kind(town, (*at, "target"), guest.target, ("node",))
-        yield from _ref((*at, "storage"), guest.storage, "storage", town.storage)
+        yield from refer((*at, "storage"), guest.storage, "storage", town.storage)
         if guest.storage in town.storage and town.storage[guest.storage].host != guest.target:
             there = town.storage[guest.storage].host
             yield (
@@ -66,9 +60,9 @@ def _guest_references(town: Town) -> Iterator[Fault]:
                 f'storage "{guest.storage}" is on {there}, not on {guest.target}',
             )
         for number, need in enumerate(guest.needs):
-            yield from _ref((*at, "needs", number), need, "guests", town.guests)
+            yield from refer((*at, "needs", number), need, "guests", town.guests)
         for number, nic in enumerate(guest.nics):
-            yield from _ref(
+            yield from refer(
                 (*at, "nics", number, "network"), nic.network, "networks", town.networks
             )
         yield from _disk_files(at, guest)
@@ -76,7 +70,7 @@ def _guest_references(town: Town) -> Iterator[Fault]:
             spread = f"{guest.cpus} processors cannot be spread evenly over {guest.sockets}"
             yield (*at, "sockets"), spread
         for number, person in enumerate(guest.tested_by):
-            yield from _ref((*at, "tested_by", number), person, "people", town.people)
+            yield from refer((*at, "tested_by", number), person, "people", town.people)
         if guest.login and not (guest.nics and guest.nics[0].address):
             yield (*at, "login"), "needs a first network card with an address"
         if guest.witness and not any(nic.address for nic in guest.nics):
@@ -99,13 +93,7 @@ def _disk_files(at: tuple[str | int, ...], guest: Guest) -> Iterator[Fault]:
             yield (*here, "frozen"), "it is `file` itself, which the guest goes on writing to"
 
 
-def _duty_references(town: Town) -> Iterator[Fault]:
-    for name, ups in town.ups.items():
-        yield from _ref(("ups", name, "host"), ups.host, "hosts", town.hosts)
-        for number, client in enumerate(ups.clients):
-            yield from _ref(("ups", name, "clients", number), client, "hosts", town.hosts)
-            if client == ups.host:
-                yield ("ups", name, "clients", number), f"{client} has the cable and is no client"
+def _vault_references(town: Town) -> Iterator[Fault]:
     if town.vault:
         yield from _kind(town, ("vault", "host"), town.vault.host, ("vault",))
         for number, sender in enumerate(town.vault.senders):

@@ -2,57 +2,16 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    WithJsonSchema,
-)
+from pydantic import Field, PrivateAttr
 
-from releve.blocks.schedule import ScheduleError, parse
-
-NAME_PATTERN = r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"
-MAC_PATTERN = r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$"
-
-
-def _unicast(mac: str) -> str:
-    if int(mac[:2], 16) & 1:
-        message = "a network card's address is never a multicast one (first octet must be even)"
-        raise ValueError(message)
-    return mac
-
-
-def _bandwidth(value: Any) -> str:  # noqa: ANN401  # YAML
-    """Return a limit as its text; a number is one, too."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        message = "is no bandwidth; write MiB/s as a number, or windows as `mo-fr 08:00-18:00 20`"
-        raise ValueError(message)  # pydantic takes no TypeError
-    text = f"{value:.10g}" if isinstance(value, float) else str(value)
-    try:
-        parse(text)
-    except ScheduleError as error:
-        raise ValueError(str(error)) from None
-    return text
-
-
-Bandwidth = Annotated[
-    str,
-    BeforeValidator(_bandwidth),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]}),
-]
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-Mac = Annotated[str, Field(pattern=MAC_PATTERN), AfterValidator(_unicast)]
-Seconds = Annotated[int, Field(gt=0, le=86_400)]
-Port = Annotated[int, Field(gt=0, lt=65_536)]
-
+from releve.town.fields import Bandwidth, Mac, Name, Port, Seconds, Section
+from releve.town.power import Ups
+from releve.town.site import Host, Network
 
 # Models of network cards that Proxmox VE has.
 NicModel = Literal[
@@ -94,12 +53,6 @@ ScsiModel = Literal[
 ]
 
 
-class Section(BaseModel):
-    """Base of all sections: no unknown key, no change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class TownSection(Section):
     """Who the town is."""
 
@@ -127,31 +80,6 @@ class PveApi(Section):
     ca_file: Path | None = Field(
         default=None, description="Authority of their certificates, relative to the town file."
     )
-
-
-class Network(Section):
-    """One IPv4 network and the bridge that guests use for it."""
-
-    cidr: IPv4Network = Field(description="Its addresses, such as 192.0.2.0/24.")
-    bridge: str = Field(
-        pattern=r"^[a-z][a-z0-9]{0,14}$", description="Its bridge on old hosts and nodes."
-    )
-
-
-class Host(Section):
-    """One machine that is not a guest."""
-
-    kind: Literal["old", "node", "bay", "vault"] = Field(
-        description="old: to be left; node: Proxmox VE; bay: disks on the network; vault: copies."
-    )
-    address: IPv4Address = Field(description="Where ssh reaches it.")
-    network: Name = Field(description="Which of `networks` the address is of.")
-    hypervisor: Literal["libvirt", "pve", "esxi", "hyperv", "files"] | None = Field(
-        default=None,
-        description="Of an old host; files: image files lie there, whatever ran their guests.",
-    )
-    mac: Mac | None = Field(default=None, description="For Wake-on-LAN.")
-    stop_seconds: Seconds = Field(default=60, description="Time to halt, its guests stopped.")
 
 
 class Storage(Section):
@@ -324,19 +252,6 @@ class Migrate(Section):
     soak_days: int = Field(
         default=7, ge=0, description="From a move until its source may be retired."
     )
-
-
-class Ups(Section):
-    """One UPS and whom it feeds."""
-
-    host: Name = Field(description="That has its cable: the primary.")
-    driver: str = Field(pattern=r"^[a-z0-9_-]+$", description="NUT driver.")
-    port: str = Field(default="auto", description="Where the driver finds it.")
-    mode: Literal["stock"] = Field(
-        default="stock", description="stock: NUT's own upsmon and upssched decide."
-    )
-    capacity_seconds: Seconds = Field(description="Runtime measured by a discharge test.")
-    clients: tuple[Name, ...] = Field(default=(), description="Secondaries.")
 
 
 class Vault(Section):

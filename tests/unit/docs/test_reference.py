@@ -12,7 +12,8 @@ import yaml
 
 from releve.errors import ExitCode
 from releve.town import load_town
-from releve.town.model import Section, Town
+from releve.town.fields import Section
+from releve.town.model import Town
 from releve.town.reference import FOLDER, PAGE, SCHEMA, page, schema, write
 
 CHECKOUT = Path(__file__).parents[3]

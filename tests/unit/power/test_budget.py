@@ -46,6 +46,8 @@ def test_all_triggers_stand_for_the_same_moment() -> None:
     budget = budget_of(GOOD)
 
     assert budget.timer == 1200 * 0.8 - 299
+    assert budget.runtime_low is not None
+    assert budget.charge_low is not None
     assert budget.runtime_low * 0.8 >= 299 > (budget.runtime_low - 2) * 0.8
     assert budget.charge_low / 100 * 960 >= 299 > (budget.charge_low - 1) / 100 * 960
 
@@ -87,3 +89,10 @@ def test_power_that_returns_before_it_is_gone_is_refused() -> None:
 
 def test_without_clients_nobody_is_waited_for() -> None:
     assert budget_of(but(clients=[])).need == 239 - 15
+
+
+def test_a_ups_that_was_never_measured_stops_the_site_early() -> None:
+    budget = budget_of(dataclasses.replace(GOOD, capacity_seconds=None, commissioning_seconds=45))
+
+    assert (budget.timer, budget.runtime_low, budget.charge_low) == (45, None, None)
+    assert budget.faults == []

@@ -260,22 +260,24 @@ def test_upsd_that_is_away_is_no_answer(site: Site, tmp_path: Path) -> None:
         file = tmp_path / "rewake.json"
         file.write_text(
             json.dumps(
-                {
-                    "ups": "ups1",
-                    "hosts": [{"name": "nas", "address": NAS.address, "mac": NAS.mac}],
-                    "event_file": str(tmp_path / "event"),
-                    "alive_file": str(tmp_path / "alive"),
-                    "broadcast": "198.51.100.255",
-                    "settle": 1,
-                    "grace": 1,
-                    "retry": 1,
-                    "quiet": 1,
-                    "min_charge": 1,
-                    "port": closed.getsockname()[1],
-                }
+                [
+                    {
+                        "ups": "ups1",
+                        "hosts": [{"name": "nas", "address": NAS.address, "mac": NAS.mac}],
+                        "event_file": str(tmp_path / "event"),
+                        "alive_file": str(tmp_path / "alive"),
+                        "broadcast": "198.51.100.255",
+                        "settle": 1,
+                        "grace": 1,
+                        "retry": 1,
+                        "quiet": 1,
+                        "min_charge": 1,
+                        "port": closed.getsockname()[1],
+                    }
+                ]
             )
         )
-        config = Config.read(file)
+        (config,) = Config.read(file)
 
         with pytest.raises(NoAnswerError):
             ask_upsd(config)

@@ -23,6 +23,7 @@ from releve.lab.ups.machines import Containers
 from releve.lab.ups.world import Journal, World
 
 TICK = 0.2  # seconds
+BATTERY_SECONDS = 120.0  # that it carries the lab, when full
 LOG = logging.getLogger(__name__)
 
 
@@ -39,7 +40,7 @@ def world_of(lab: Lab) -> World:
         folder=lab.world,
         machines=Containers(Processes(lab, fed), lab.power_cut, Starter(lab)),
         journal=Journal(lab.world / "events.jsonl"),
-        battery=Battery(ups.capacity_seconds),
+        battery=Battery(BATTERY_SECONDS),
         fed=fed,
         wake=wake,
     )

@@ -1,0 +1,1 @@
+../../../scripts/releve/errors.py

@@ -1,0 +1,86 @@
+"""What must hold between UPSes, the hosts that follow them, and what feeds the switches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from releve.town.hint import refer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from releve.town.hint import Fault
+    from releve.town.model import Town
+    from releve.town.power import Ups
+    from releve.town.site import Host
+
+MAINS = "mains"
+
+
+def check_power(town: Town) -> Iterator[Fault]:
+    """Yield each fault of the UPSes as (place, sentence)."""
+    for name, network in town.networks.items():
+        if network.powered_by not in {None, MAINS}:
+            known = [*town.ups, MAINS]
+            yield from refer(
+                ("networks", name, "powered_by"), network.powered_by or "", "ups", known
+            )
+    for name, ups in town.ups.items():
+        yield from _device(("ups", name), ups)
+        yield from _clients(town, name, ups)
+        yield from _tiers(("ups", name), ups)
+    for name, host in town.hosts.items():
+        yield from _supplies(town, name, host)
+
+
+def _device(at: tuple[str, str], ups: Ups) -> Iterator[Fault]:
+    delays = (ups.offdelay_seconds, ups.ondelay_seconds)
+    if delays[0] and delays[1] and delays[1] <= delays[0]:
+        wanted = f"must be more than offdelay_seconds ({ups.offdelay_seconds})"
+        yield (*at, "ondelay_seconds"), f"{ups.ondelay_seconds} {wanted}"
+
+
+def _clients(town: Town, name: str, ups: Ups) -> Iterator[Fault]:
+    yield from refer(("ups", name, "host"), ups.host, "hosts", town.hosts)
+    primary = town.hosts.get(ups.host)
+    if primary and (primary.kind == "old" or primary.system != "linux"):
+        what = "an old host" if primary.kind == "old" else f"a {primary.system} host"
+        yield ("ups", name, "host"), f"{ups.host} is {what}; NUT runs on a linux host that stays"
+    for number, client in enumerate(ups.clients):
+        at = ("ups", name, "clients", number)
+        yield from refer(at, client, "hosts", town.hosts)
+        if client == ups.host:
+            yield at, f"{client} has the cable and is no client"
+        if client in ups.clients[:number]:
+            yield at, f"{client} is said twice"
+
+
+def _tiers(at: tuple[str, str], ups: Ups) -> Iterator[Fault]:
+    if ups.tiers and ups.mode != "policy":
+        yield (*at, "tiers"), f"mode {ups.mode} knows no tiers; write `mode: policy`"
+    seen: dict[str, str] = {}
+    for name, tier in ups.tiers.items():
+        for number, host in enumerate(tier.hosts):
+            place = (*at, "tiers", name, "hosts", number)
+            if host not in ups.clients:
+                yield place, f"{host} is no client of this UPS"
+            if host in seen:
+                yield place, f"{host} is in tier {seen[host]} already"
+            seen.setdefault(host, name)
+        if name == "site":
+            yield (*at, "tiers", name), "`site` is what all hosts belong to; name it otherwise"
+
+
+def _supplies(town: Town, name: str, host: Host) -> Iterator[Fault]:
+    fed_by = {ups for ups, one in town.ups.items() if name in {one.host, *one.clients}}
+    for ups in host.supplies:
+        at = ("hosts", name, "supplies", ups)
+        yield from refer(at, ups, "ups", town.ups)
+        if ups in town.ups and ups not in fed_by:
+            yield at, f"{name} is neither the host nor a client of {ups}"
+    for ups in sorted(fed_by - host.supplies.keys() if host.supplies else set()):
+        yield ("hosts", name, "supplies"), f"{ups} feeds {name}, too; say how many supplies"
+    count = sum(host.supplies.values()) or len(fed_by)
+    if fed_by and host.min_supplies > count:
+        wrong = f"{host.min_supplies} is more than the {count} that it has"
+        yield ("hosts", name, "min_supplies"), wrong

@@ -1,0 +1,75 @@
+"""What a town file says of its UPSes: whom they feed, and how they can be spoken to."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from releve.town.fields import Name, Seconds, Section
+
+UpsName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+OptionName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")]
+# What NUT's parser would take apart inside of quotes.
+OptionValue = Annotated[str, Field(pattern=r'^[^"\\\n]*$')]
+
+
+class Tier(Section):
+    """Hosts that stop before the site does; mode `policy` only."""
+
+    hosts: tuple[Name, ...] = Field(min_length=1, description="Which of the UPS's clients.")
+    after_seconds: Seconds | None = Field(
+        default=None, description="On battery, after which they stop; none: with the site."
+    )
+    below_seconds: Seconds | None = Field(
+        default=None, description="Of runtime left, below which they stop; none: with the site."
+    )
+
+
+class Ups(Section):
+    """One UPS and whom it feeds."""
+
+    host: Name = Field(description="That has its cable: the primary.")
+    driver: str = Field(pattern=r"^[a-z0-9_-]+$", description="NUT driver.")
+    port: str = Field(
+        default="auto", pattern=r'^[^"\\\s]+$', description="Where the driver finds it."
+    )
+    options: dict[OptionName, OptionValue | int | float] = Field(
+        default={}, description="More settings of the driver, as ups.conf has them."
+    )
+    delays_at: Literal["driver", "device"] = Field(
+        default="driver",
+        description="Where the delays are set; device: its driver takes none, set them at the UPS.",
+    )
+    offdelay_seconds: Seconds | None = Field(
+        default=None,
+        description="From the last halt to the output going off. CyberPower: whole minutes.",
+    )
+    ondelay_seconds: Seconds | None = Field(
+        default=None, description="That the output stays off once the mains are back."
+    )
+    mode: Literal["stock", "policy"] = Field(
+        default="stock",
+        description=(
+            "stock: NUT's own upsmon and upssched decide; policy: our driver does, for tiers and"
+            " for a UPS that cannot be believed."
+        ),
+    )
+    capacity_seconds: Seconds | None = Field(
+        default=None,
+        description=(
+            "Runtime at the site's load, measured by a discharge test of your own. Without any"
+            " measurement the UPS is being commissioned."
+        ),
+    )
+    battery_installed: date | None = Field(
+        default=None, description="When; the UPS's own date is often wrong."
+    )
+    battery_life_months: int = Field(
+        default=48, gt=0, le=240, description="After which a battery is not counted on as before."
+    )
+    clients: tuple[Name, ...] = Field(default=(), description="Hosts that follow it.")
+    tiers: dict[Name, Tier] = Field(
+        default={}, description="Hosts that stop earlier; mode `policy` only."
+    )

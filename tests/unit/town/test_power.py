@@ -1,0 +1,108 @@
+"""What a town file may say of its UPSes, and what the roles are told of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from releve.errors import InputError
+from releve.town import load_town
+from releve.town.ansible_vars import inventory_of
+from releve.town.inputs import nut
+
+LAB = Path(__file__).parents[3] / "inventory/lab/town.yml"
+
+
+def town(folder: Path, **changes: Any) -> Any:
+    """Return the lab's town with these changes, `a__b=c` for a key of a section."""
+    words = yaml.safe_load(LAB.read_text())
+    for place, value in changes.items():
+        *path, key = place.split("__")
+        section = words
+        for part in path:
+            section = section.setdefault(part, {})
+        if value is None:
+            section.pop(key)
+        else:
+            section[key] = value
+    (folder / "town.yml").write_text(yaml.safe_dump(words, sort_keys=False))
+    return load_town(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"networks__office__powered_by": "ups7"}, 'ups has no "ups7"; did you mean "ups1"?'),
+        ({"ups__ups1__host": "old"}, "old is an old host; NUT runs on a linux host that stays"),
+        ({"hosts__pve1__system": "windows"}, "pve1 is a windows host"),
+        ({"ups__ups1__clients": ["nas", "nas"]}, "nas is said twice"),
+        ({"ups__ups1__clients": ["pve1"]}, "pve1 has the cable and is no client"),
+        (
+            {"ups__ups1__offdelay_seconds": 90, "ups__ups1__ondelay_seconds": 90},
+            "90 must be more than offdelay_seconds (90)",
+        ),
+        ({"ups__ups1__tiers": {"early": {"hosts": ["nas"]}}}, "mode stock knows no tiers"),
+        (
+            {"ups__ups1__mode": "policy", "ups__ups1__tiers": {"early": {"hosts": ["vault"]}}},
+            "vault is no client of this UPS",
+        ),
+        ({"hosts__vault__supplies": {"ups1": 1}}, "vault is neither the host nor a client"),
+        ({"hosts__nas__min_supplies": 2}, "2 is more than the 1 that it has"),
+        ({"ups__ups1__options": {"desc": 'a "b"'}}, "does not match"),
+        ({"ups__ups1__port": "auto 2"}, "does not match"),
+    ],
+)
+def test_what_cannot_work_is_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError) as refused:
+        town(tmp_path, **changes)
+    assert told in str(refused.value)
+    assert str(refused.value).startswith("town.yml:")
+
+
+def test_a_host_with_two_upses_monitors_both(tmp_path: Path) -> None:
+    second = {"host": "nas", "driver": "snmp-ups", "port": "192.0.2.9", "clients": ["pve1"]}
+    here = town(
+        tmp_path,
+        ups__ups2=second,
+        hosts__pve1__supplies={"ups1": 1, "ups2": 1},
+        hosts__nas__supplies={"ups1": 2, "ups2": 1},
+        hosts__nas__min_supplies=2,
+    )
+    told = nut.inputs(here)
+
+    assert [one["name"] for one in told["pve1"]["nut_primary_devices"]] == ["ups1"]
+    assert told["pve1"]["nut_primary_remote"] == [
+        {"ups": "ups2", "server": "198.51.100.12", "supplies": 1}
+    ]
+    assert told["nas"]["nut_primary_min_supplies"] == 2
+    assert told["nas"]["nut_primary_remote"][0]["supplies"] == 2
+    assert set(inventory_of(here)["nut_primaries"]) == {"pve1", "nas"}
+    assert "nut_secondaries" not in inventory_of(here) or not inventory_of(here)["nut_secondaries"]
+
+
+def test_a_client_that_cannot_log_in_is_no_secondary_but_counts(tmp_path: Path) -> None:
+    windows = {
+        "kind": "client",
+        "system": "windows",
+        "address": "198.51.100.31",
+        "network": "office",
+        "stop_seconds": 45,
+    }
+    here = town(tmp_path, hosts__caisse=windows, ups__ups1__clients=["nas", "caisse"])
+    told = nut.inputs(here)
+
+    assert "caisse" not in told
+    assert set(inventory_of(here)["nut_secondaries"]) == {"nas"}
+    clients = {one["name"]: one for one in told["pve1"]["nut_primary_clients"]}
+    assert clients["caisse"]["logs_in"] is False
+    assert clients["caisse"]["stop_seconds"] == 45
+    assert clients["nas"]["switch_powered_by"] == "ups1"
+
+
+def test_a_ups_without_any_measurement_is_being_commissioned(tmp_path: Path) -> None:
+    told = nut.inputs(town(tmp_path, ups__ups1__capacity_seconds=None))
+
+    assert "capacity_seconds" not in told["pve1"]["nut_primary_devices"][0]
