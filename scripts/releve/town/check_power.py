@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from releve.errors import InputError
 from releve.town.hint import refer
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def check_power(town: Town) -> Iterator[Fault]:
             )
     for name, ups in town.ups.items():
         yield from _device(("ups", name), ups)
+        yield from _measured(town, name, ups)
         yield from _clients(town, name, ups)
         yield from _tiers(("ups", name), ups)
     for name, host in town.hosts.items():
@@ -38,6 +40,19 @@ def _device(at: tuple[str, str], ups: Ups) -> Iterator[Fault]:
     if delays[0] and delays[1] and delays[1] <= delays[0]:
         wanted = f"must be more than offdelay_seconds ({ups.offdelay_seconds})"
         yield (*at, "ondelay_seconds"), f"{ups.ondelay_seconds} {wanted}"
+
+
+def _measured(town: Town, name: str, ups: Ups) -> Iterator[Fault]:
+    try:
+        record = town.measured(name)
+    except InputError as error:
+        yield ("ups", name), str(error)
+        return
+    if record and record.capacity_seconds and ups.capacity_seconds:
+        yield (
+            ("ups", name, "capacity_seconds"),
+            f"measured/{name}.json says it, too ({record.capacity_seconds} s); remove this key",
+        )
 
 
 def _clients(town: Town, name: str, ups: Ups) -> Iterator[Fault]:

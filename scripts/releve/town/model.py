@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import Field, PrivateAttr
 
+from releve.power.measurement import Measurement
 from releve.town.fields import Bandwidth, Mac, Name, Port, Seconds, Section
 from releve.town.power import Ups
 from releve.town.site import Host, Network
@@ -304,6 +305,11 @@ class Town(Section):
     def secrets_file(self) -> Path:
         """Where this town's secrets are, encrypted by ansible-vault."""
         return self.folder / "group_vars" / "all" / "secrets.yml"
+
+    def measured(self, ups: str) -> Measurement | None:
+        """Return what was measured of a UPS; raises InputError for a record that is not sound."""
+        file = self.folder / "measured" / f"{ups}.json"
+        return Measurement.read(file) if file.exists() else None
 
     def path(self, relative: Path) -> Path:
         """Return a path of the town file as an absolute one."""

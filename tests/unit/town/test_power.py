@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 import yaml
 
 from releve.errors import InputError
+from releve.power.measurement import Measurement, Moved
 from releve.town import load_town
 from releve.town.ansible_vars import inventory_of
 from releve.town.inputs import nut
@@ -106,3 +109,46 @@ def test_a_ups_without_any_measurement_is_being_commissioned(tmp_path: Path) -> 
     told = nut.inputs(town(tmp_path, ups__ups1__capacity_seconds=None))
 
     assert "capacity_seconds" not in told["pve1"]["nut_primary_devices"][0]
+
+
+def record(folder: Path, **changes: Any) -> None:
+    """Leave what was measured of the lab's UPS beside its town file."""
+    moved = Moved(charge=True, runtime=True)
+    sound = Measurement("ups1", date(2026, 5, 1), "deep", 900, 40.0, moved=moved, lb_seen=True)
+    dataclasses.replace(sound, **changes).write(folder / "measured" / "ups1.json")
+
+
+def test_what_was_measured_is_handed_over(tmp_path: Path) -> None:
+    record(tmp_path)
+    (device,) = nut.inputs(town(tmp_path, ups__ups1__capacity_seconds=None))["pve1"][
+        "nut_primary_devices"
+    ]
+
+    assert (device["capacity_seconds"], device["thresholds"]) == (900, "own")
+    assert device["record"]["on"] == "2026-05-01"
+
+
+@pytest.mark.parametrize("moved", [Moved(charge=True), Moved(runtime=True), Moved(voltage=True)])
+def test_a_value_that_never_moved_sets_no_threshold(tmp_path: Path, moved: Moved) -> None:
+    record(tmp_path, moved=moved)
+    (device,) = nut.inputs(town(tmp_path, ups__ups1__capacity_seconds=None))["pve1"][
+        "nut_primary_devices"
+    ]
+
+    assert device["capacity_seconds"] == 900
+    assert "thresholds" not in device
+
+
+def test_a_capacity_is_said_once(tmp_path: Path) -> None:
+    record(tmp_path)
+    with pytest.raises(InputError, match=r"measured/ups1.json says it, too \(900 s\)"):
+        town(tmp_path)
+
+
+def test_a_record_that_is_not_sound_is_named(tmp_path: Path) -> None:
+    record(tmp_path)
+    (tmp_path / "measured" / "ups1.json").write_text("{")
+    with pytest.raises(
+        InputError, match=r"town.yml:\d+: ups.ups1: .*measured/ups1.json: is no JSON"
+    ):
+        town(tmp_path, ups__ups1__capacity_seconds=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from releve.town.order import start_order
@@ -62,9 +63,14 @@ def _device(town: Town, name: str, ups_name: str) -> dict[str, Any]:
 
 def _measured(town: Town, ups_name: str, ups: Ups) -> dict[str, Any]:
     """Return what the shutdown is reckoned with; nothing while the UPS is being commissioned."""
-    if ups.capacity_seconds is not None:
-        return {"capacity_seconds": ups.capacity_seconds}
-    return {}
+    told: dict[str, Any] = {}
+    record = town.measured(ups_name)
+    if record:
+        told["record"] = json.loads(record.as_json())
+        if record.moved.charge and record.moved.runtime and not record.commissioning:
+            told["thresholds"] = "own"
+    capacity = ups.capacity_seconds or (record and record.capacity_seconds)
+    return told | ({"capacity_seconds": capacity} if capacity else {})
 
 
 def _supplies(town: Town, host: str, ups: str) -> int:
