@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -70,50 +71,60 @@ def alter(lab: Lab, folder: str) -> None:
     )
 
 
-_SNIFF = """
-import json, socket, sys, time
-mac = bytes.fromhex(sys.argv[1].replace(":", ""))
-link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-link.settimeout(0.5)
-seen = []
-print("ready", flush=True)
-while True:
-    try:
-        frame, where = link.recvfrom(2048)
-    except TimeoutError:
-        frame = b""
-    incoming = frame and where[2] != 4 and where[0] in sys.argv[2:]
-    if incoming and frame[6:12] == mac and (not seen or seen[-1] != where[0]):
-        seen.append(where[0])
-        print(where[0], flush=True)
-"""
+class Asking:
+    """Asks by ARP, in `with`, ten times a second, who has an address: from which port answers come.
 
+    Its capture sits on the bridge's ports, of the old host and of the node.
+    """
 
-class Ports:
-    """Listens at the lab's bridge, in `with`: from which host's port a hardware address speaks."""
-
-    def __init__(self, lab: Lab, mac: str) -> None:
-        """Listen to the ports of the old host and of the node."""
-        argv = ["nsenter", f"--net=/run/netns/{lab.name}-ws", sys.executable, "-c", _SNIFF, mac]
-        self._argv = [*argv, "old", "pve1"]
+    def __init__(self, lab: Lab, guest: str) -> None:
+        """Ask for a guest's first address; only its own hardware address may answer."""
+        nic = lab.town.guests[guest].nics[0]
+        probe = Path(__file__).with_name("probe.py")
+        argv = [sys.executable, "-u", str(probe), str(nic.address), "br0", "old", "pve1"]
+        self._argv = lab.workstation(argv)
+        self._mac = nic.mac
         self._process: subprocess.Popen[str] | None = None
 
-    def __enter__(self) -> Ports:
-        """Begin to listen."""
+    def __enter__(self) -> Asking:
+        """Begin to ask."""
         self._process = subprocess.Popen(self._argv, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "ready\n"
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Listen no more."""
+        """Ask no more."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
-    def changes(self) -> list[str]:
-        """Return the ports, in the order in which the address spoke from them; ends listening."""
+    def heard(self) -> list[set[str]]:
+        """Return, for each asking, the ports by which answers to it came; ends the asking."""
         assert self._process is not None
         assert self._process.stdout is not None
         self._process.kill()
-        return self._process.stdout.read().split()
+        answers: list[set[str]] = []
+        for line in self._process.stdout.read().splitlines():
+            match line.split():
+                case ["asked", number]:
+                    answers.append(set())
+                    assert len(answers) == int(number)
+                case ["answer", number, port, mac]:
+                    assert mac == self._mac, f"{mac} says that it has the address, by {port}"
+                    answers[int(number) - 1].add(port)
+        return answers
+
+
+def spells(heard: list[set[str]]) -> list[tuple[str, int]]:
+    """Return the ports in the order in which they answered, with how often each did in a row.
+
+    Fails when one asking was answered by both; askings that nobody answered are left out.
+    """
+    rows: list[tuple[str, int]] = []
+    for number, ports in enumerate(heard, 1):
+        assert len(ports) < 2, f"asking {number} of {len(heard)} was answered at {sorted(ports)}"
+        for port in ports:
+            before = rows.pop()[1] if rows and rows[-1][0] == port else 0
+            rows.append((port, before + 1))
+    return rows
