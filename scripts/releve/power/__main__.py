@@ -10,6 +10,8 @@ EXIT_USAGE = 2
 VERBS = {
     "believe": "believe",
     "budget": "budget",
+    "measure": "measuring",
+    "notify": "notify",
     "rewake": "rewake",
 }
 

@@ -27,6 +27,7 @@ Cut = Literal["proven", "offered", "none"]
 OnLineDischarge = Literal["mains", "battery"]
 
 FORMAT = 1
+AT_LEAST: tuple[Until, ...] = ("test-end", "stopped")  # the battery was not at its end
 PULLS: tuple[How, ...] = ("plug-pull", "drill")  # the mains were really away, at a known moment
 OB_WITHIN_SECONDS = 10.0  # a UPS that says "on battery" later may guard nothing
 MOST_LOAD = 200.0  # percent; beyond that it is no percentage
@@ -162,8 +163,8 @@ class Measurement:
     def after(self, before: Measurement | None) -> Measurement:
         """Return the record that stands once this measurement follows on `before`.
 
-        What a measurement could not see (a quick test sees no capacity, no test sees the output
-        go off) stays as it was known.
+        What a measurement could not see stays as it was known: a quick test sees no capacity, a
+        test that was ended early sees less of it than there is, no test sees the output go off.
         """
         if before is None:
             return dataclasses.replace(self, history=(self.summary(),))
@@ -176,7 +177,7 @@ class Measurement:
             off_seconds=_first(self.off_seconds, before.off_seconds),
             returned=_first(self.returned, before.returned),
         )
-        if self.capacity_seconds is not None or before.capacity_seconds is None:
+        if not self._sees_less_than(before):
             return newer
         moved = Moved(
             charge=self.moved.charge or before.moved.charge,
@@ -188,6 +189,11 @@ class Measurement:
         return dataclasses.replace(
             newer, moved=moved, ob_seen_seconds=before.ob_seen_seconds, **kept
         )
+
+    def _sees_less_than(self, before: Measurement) -> bool:
+        if self.capacity_seconds is None or before.capacity_seconds is None:
+            return before.capacity_seconds is not None
+        return self.until in AT_LEAST and self.capacity_seconds < before.capacity_seconds
 
 
 def _first(one: Any, other: Any) -> Any:  # noqa: ANN401  # of any one type

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 from typing import TYPE_CHECKING, Any
@@ -144,6 +145,17 @@ def test_a_new_capacity_replaces_the_old_and_both_are_remembered() -> None:
     assert [one.capacity_seconds for one in record.past] == [None, 1480, 1200]
     assert (record.cut, record.off_seconds) == ("proven", 61.0)
     assert record.moved == Moved()
+
+
+def test_a_test_that_was_ended_early_lowers_no_capacity() -> None:
+    early = Measurement(ups="ups1", on=MAY, how="deep", capacity_seconds=500, until="stopped")
+    longer = dataclasses.replace(early, capacity_seconds=1600)
+    low = dataclasses.replace(early, until="low-battery")
+
+    assert early.after(DEEP.after(None)).capacity_seconds == 1480
+    assert early.after(DEEP.after(None)).past[-1].capacity_seconds == 500
+    assert longer.after(DEEP.after(None)).capacity_seconds == 1600
+    assert low.after(DEEP.after(None)).capacity_seconds == 500
 
 
 def test_nothing_measured_is_commissioning() -> None:

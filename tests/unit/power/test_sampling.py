@@ -1,0 +1,180 @@
+"""A test is started once, followed to its end, and taken up again by who comes after a kill."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.unit.power.discharge import KilledError, PaperUps
+
+from releve.errors import CheckError
+from releve.power import sampling
+from releve.power.sampling import Journal, Request, Sampler
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from releve.power.measurement import How
+
+
+def sampler(ups: PaperUps, folder: Path, how: How = "quick", **more: Any) -> Sampler:
+    folder.mkdir(exist_ok=True)
+    request = Request("ups1", how, **more)
+    return Sampler(
+        request, ups, folder, clock=ups.now, sleep=ups.sleep, hold_file=folder / "hold-ups1"
+    )
+
+
+def test_a_quick_test_is_followed_until_it_is_over(tmp_path: Path) -> None:
+    ups = PaperUps()
+
+    journal = sampler(ups, tmp_path).run()
+
+    assert ups.sent == ["test.battery.start.quick"]
+    assert journal.first("end") == "back"
+    readings = Journal.open(tmp_path / "ups1.jsonl").readings()
+    assert sum(one.seconds < 0 for one in readings) == sampling.BASELINE_SECONDS
+    assert {word for one in readings for word in one.status or ()} == {"OL", "OB", "DISCHRG"}
+
+
+def test_a_deep_test_ends_by_itself_or_is_stopped(tmp_path: Path) -> None:
+    whole, charge, seconds = (PaperUps(capacity=150) for _ in range(3))
+
+    assert sampler(whole, tmp_path / "a", "deep").run().first("stopped") is None
+    at_charge = sampler(charge, tmp_path / "b", "deep", stop_charge=60).run()
+    at_second = sampler(seconds, tmp_path / "c", "deep", stop_seconds=40).run()
+
+    assert charge.sent == seconds.sent == ["test.battery.start.deep", "test.battery.stop"]
+    assert at_charge.samples[-1].charge == pytest.approx(60, abs=2)
+    assert at_second.first("stopped") == pytest.approx(40, abs=1)
+    assert at_second.first("end") == "back"
+
+
+def test_who_was_killed_goes_on_and_starts_no_second_test(tmp_path: Path) -> None:
+    ups = PaperUps()
+
+    def kill() -> None:
+        raise KilledError
+
+    ups.at[9] = kill  # three seconds into the test
+    with pytest.raises(KilledError):
+        sampler(ups, tmp_path).run()
+    with (tmp_path / "ups1.jsonl").open("a") as stream:
+        stream.write('{"sample": {"clo')  # as a kill in the middle of a line leaves it
+
+    journal = sampler(ups, tmp_path, "deep").run()  # whatever the second call asks for
+
+    assert ups.sent == ["test.battery.start.quick"]
+    assert journal.first("end") == "back"
+    seconds = [one.seconds for one in Journal.open(tmp_path / "ups1.jsonl").readings()]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] - seconds[0] > 15
+
+
+class Deaf(PaperUps):
+    """The process ends when it sends the command."""
+
+    def send(self, command: str) -> None:
+        raise KilledError
+
+
+class Refusing(PaperUps):
+    def send(self, command: str) -> None:
+        raise CheckError(command)
+
+
+def test_a_kill_between_the_note_and_the_command_starts_nothing_twice(tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        sampler(Deaf(), tmp_path).run()
+    ups = PaperUps(clock=1010)
+
+    assert sampler(ups, tmp_path).run().first("end") == "never-shown"
+    assert ups.sent == []
+
+
+def test_a_command_that_is_refused_ends_it(tmp_path: Path) -> None:
+    with pytest.raises(CheckError):
+        sampler(Refusing(), tmp_path).run()
+    assert Journal.open(tmp_path / "ups1.jsonl").first("end") == "refused"
+
+
+def test_a_test_that_does_not_show_or_does_not_come_back_ends_all_the_same(tmp_path: Path) -> None:
+    frozen = PaperUps(shows_test=False)
+    stuck = PaperUps(quick_seconds=10_000)
+
+    assert sampler(frozen, tmp_path / "a").run().first("end") == "never-shown"
+    assert sampler(stuck, tmp_path / "b").run().first("end") == "not-back"
+
+
+def test_a_plug_pull_counts_from_the_pull(tmp_path: Path) -> None:
+    ups = PaperUps()
+
+    def pull() -> None:
+        (tmp_path / "ups1.pulled").write_text(f"{ups.clock}")
+        ups.mains = False
+
+    ups.at[30] = pull
+    ups.at[90] = lambda: setattr(ups, "mains", True)
+
+    journal = sampler(ups, tmp_path, "plug-pull").run()
+
+    assert ups.sent == []
+    assert journal.zero == 1030
+    assert journal.first("end") == "back"
+
+
+def test_a_plug_that_nobody_pulls_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "PULL_SECONDS", 60)
+    assert sampler(PaperUps(), tmp_path, "plug-pull").run().first("end") == "never-pulled"
+
+
+def test_the_timer_is_held_only_while_somebody_looks(tmp_path: Path) -> None:
+    ups, held = PaperUps(), []
+    ups.at[10] = lambda: held.append((tmp_path / "hold-ups1").exists())
+
+    sampler(ups, tmp_path, hold=True).run()
+
+    assert held == [True]
+    assert not (tmp_path / "hold-ups1").exists()
+    ups.at[int(ups.clock) - 1000 + 10] = lambda: held.append((tmp_path / "hold-ups1").exists())
+    sampler(ups, tmp_path).run()
+    assert held == [True, False]
+
+
+def test_silence_is_noted_and_ends_nothing(tmp_path: Path) -> None:
+    ups = PaperUps()
+    ups.at[8] = lambda: setattr(ups, "silent", True)
+    ups.at[13] = lambda: setattr(ups, "silent", False)
+
+    journal = sampler(ups, tmp_path).run()
+
+    assert [one.status for one in journal.samples].count(None) == 5
+    assert journal.first("end") == "back"
+
+
+def test_a_ups_without_tests_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckError, match="offers no deep test"):
+        sampler(PaperUps(offers=("test.battery.start",)), tmp_path, "deep").run()
+    assert not (tmp_path / "ups1.jsonl").exists()
+
+
+def test_another_life_of_the_host_is_another_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ups = PaperUps()
+
+    def kill() -> None:
+        raise KilledError
+
+    ups.at[8] = kill
+    with pytest.raises(KilledError):
+        sampler(ups, tmp_path).run()
+    assert Journal.open(tmp_path / "ups1.jsonl").running
+
+    monkeypatch.setattr(sampling, "boot_id", lambda: "another")
+
+    assert not Journal.open(tmp_path / "ups1.jsonl").running
+    assert json.loads((tmp_path / "ups1.jsonl").read_text().splitlines()[0])["begin"] == 1000
