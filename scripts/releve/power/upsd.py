@@ -84,6 +84,11 @@ class Upsd:
         with self._link(ups) as link:
             return frozenset(name for name, _value in link.pairs("CMD"))
 
+    def clients(self, ups: str) -> frozenset[str]:
+        """Return the addresses that are logged in; raises NoAnswerError."""
+        with self._link(ups) as link:
+            return frozenset(address for address, _rest in link.pairs("CLIENT"))
+
     def send(self, ups: str, command: str, user: User) -> None:
         """Send a command, and wait until the driver says what became of it.
 

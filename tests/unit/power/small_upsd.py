@@ -26,6 +26,7 @@ class SmallUpsd:
     stale: bool = False
     refuses: bool = False
     tracking: bool = True
+    logged_in: list[str] = field(default_factory=list)
     link: Upsd = field(default_factory=Upsd)
 
     def answers(self, line: str, state: dict[str, str]) -> list[str]:  # noqa: PLR0911  # a table
@@ -44,6 +45,9 @@ class SmallUpsd:
             case ["LIST", "VAR", ups] if not self.stale:
                 rows = [f'VAR {ups} {key} "{_quoted(value)}"' for key, value in self.values.items()]
                 return [f"BEGIN LIST VAR {ups}", *rows, f"END LIST VAR {ups}"]
+            case ["LIST", "CLIENT", ups]:
+                rows = [f"CLIENT {ups} {address}" for address in self.logged_in]
+                return [f"BEGIN LIST CLIENT {ups}", *rows, f"END LIST CLIENT {ups}"]
             case ["LIST", "CMD", ups]:
                 rows = [f"CMD {ups} {name}" for name in self.commands]
                 return [f"BEGIN LIST CMD {ups}", *rows, f"END LIST CMD {ups}"]
