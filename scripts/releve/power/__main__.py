@@ -13,6 +13,7 @@ VERBS = {
     "measure": "measuring",
     "notify": "notify",
     "rewake": "rewake",
+    "shadow": "shadow",
     "test-battery": "battery",
 }
 
