@@ -18,6 +18,7 @@ VERBS = {
     "drift": ("drift", "Compare the hosts with the town file; change nothing."),
     "migrate": ("migrate", "Move guests off the old host: plan, run, status, rollback."),
     "copy": ("copy", "Copy guests to the vault: run, list."),
+    "power": ("power", "Look after the UPS: what it can be believed about."),
     "drill": ("drill", "Try a promise and keep the evidence: provision, power, restore."),
     "report": ("report", "Write one page of what was proved."),
 }

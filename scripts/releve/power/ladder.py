@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Rung = Literal["runtime", "estimate", "charge", "voltage", "time", "refuse"]
 Decision = Literal["none", "ride", "stop", "refuse"]
 
+DERATE = 0.8  # a battery loses about a fifth of its capacity before it is called worn out
 VOLTAGE_POLLS = 3  # a load that starts pulls the voltage down for one or two
 # Twice the load lasts about a third of the time (2 ** 1.6): the plates give less at a high
 # current, and the inverter loses more.
@@ -38,7 +39,7 @@ class Site:
     """
 
     need: float
-    derate: float = 0.8
+    derate: float = DERATE
     lb_debounce: float = 5
     input_debounce: float = 5
     comms_hold: float = 30
@@ -277,7 +278,7 @@ def charge_left(charge: float | None, load: float | None, known: Known) -> float
     gone = _seconds_at([(p.seconds, p.charge) for p in known.curve], charge, known)
     if gone is None:
         return capacity * charge / 100
-    return capacity * max(0.0, 1 - gone / known.capacity_seconds)
+    return max(0.0, known.capacity_seconds - gone) * (capacity / known.capacity_seconds)
 
 
 def voltage_limit(site: Site, known: Known) -> float | None:

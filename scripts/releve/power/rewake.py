@@ -38,12 +38,16 @@ class NoAnswerError(Exception):
 
 @dataclass(frozen=True)
 class Host:
-    """A host that has to be logged in; `wake` is a command, `mac` the way by Wake-on-LAN."""
+    """A host that has to be logged in; `wake` is a command, `mac` the way by Wake-on-LAN.
+
+    One that never logs in (WinNUT, Synology) cannot be missed: it is woken once in each event.
+    """
 
     name: str
     address: str
     mac: str = ""
     wake: tuple[str, ...] = ()
+    logs_in: bool = True
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,13 @@ class Config:
     @classmethod
     def _of(cls, content: dict[str, Any]) -> Config:
         hosts = [
-            Host(one["name"], one["address"], one.get("mac", ""), tuple(one.get("wake", ())))
+            Host(
+                one["name"],
+                one["address"],
+                one.get("mac", ""),
+                tuple(one.get("wake", ())),
+                logs_in=one.get("logs_in", True),
+            )
             for one in content.pop("hosts")
         ]
         event_file, alive_file = Path(content.pop("event_file")), Path(content.pop("alive_file"))
@@ -176,6 +186,7 @@ class Rewake:
         self._steady_since: float | None = None
         self._complete_since: float | None = None
         self._next_wake = self._started
+        self._unseen_due = any(not host.logs_in for host in config.hosts)
         if self.open:
             log(f"{config.ups}: an open power event was found")
 
@@ -195,15 +206,29 @@ class Rewake:
         if not self.open or self._steady_since is None:
             self._complete_since = None
             return
-        missing = [host for host in self.config.hosts if host.address not in look.clients]
+        missing = [
+            host for host in self.config.hosts if host.logs_in and host.address not in look.clients
+        ]
         self._complete_since = None if missing else _since(self._complete_since, now)
-        if self._complete_since is not None:
-            if now - self._complete_since >= self.config.quiet:
-                self._close_event()
-        elif self._may_wake(now, look):
-            self._next_wake = now + self.config.retry
+        if self._may_wake(now, look):
+            self._wake_unseen()
+            if missing:
+                self._next_wake = now + self.config.retry
             for host in missing:
-                self._try_to_wake(host)
+                self._try_to_wake(host, "is missing")
+        if (
+            self._complete_since is not None
+            and not self._unseen_due
+            and now - self._complete_since >= self.config.quiet
+        ):
+            self._close_event()
+
+    def _wake_unseen(self) -> None:
+        """Wake, once, who never logs in."""
+        for host in self.config.hosts if self._unseen_due else ():
+            if not host.logs_in:
+                self._try_to_wake(host, "never logs in")
+        self._unseen_due = False
 
     def _alive(self) -> None:
         """Show who looks that the UPS was understood just now."""
@@ -222,17 +247,18 @@ class Rewake:
             and (look.charge is None or look.charge >= config.min_charge)
         )
 
-    def _try_to_wake(self, host: Host) -> None:
+    def _try_to_wake(self, host: Host, why: str) -> None:
         try:
             self._wake(host, self.config.broadcast)
-            self._log(f"{host.name} is missing: woken")
+            self._log(f"{host.name} {why}: woken")
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            self._log(f"{host.name} is missing and could not be woken: {error}")
+            self._log(f"{host.name} {why} and could not be woken: {error}")
 
     def _open_event(self) -> None:
         if self.open:
             return
         self.open = True
+        self._unseen_due = any(not host.logs_in for host in self.config.hosts)
         try:
             _write_whole(
                 self.config.event_file, time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import socket
 import socketserver
@@ -72,6 +73,7 @@ class Site:
     upsd: Upsd
     event_file: Path
     min_charge: float = 40
+    hosts: tuple[Host, ...] = (NAS, GATEWAY)
     now: float = 0.0
     woken: list[tuple[float, str]] = field(default_factory=list)
     rewake: Rewake | None = None
@@ -79,7 +81,7 @@ class Site:
     def start(self) -> Site:
         config = Config(
             ups="ups1",
-            hosts=(NAS, GATEWAY),
+            hosts=self.hosts,
             event_file=self.event_file,
             alive_file=self.event_file.with_name("alive"),
             broadcast="127.0.0.1",
@@ -163,6 +165,36 @@ def test_a_host_that_leaves_again_starts_the_while_anew(site: Site) -> None:
     assert site.open
 
     site.run(29)
+    assert not site.open
+
+
+def test_who_never_logs_in_is_woken_once_in_each_event(site: Site) -> None:
+    site.hosts = (NAS, dataclasses.replace(GATEWAY, logs_in=False))
+    site.upsd.clients = [NAS.address]
+    site.start()
+    for _event in range(2):
+        site.woken.clear()
+        site.upsd.status = "OB"
+        site.run(site.now + 2)
+        site.upsd.status = "OL"
+        site.run(site.now + 60)
+        assert [name for _at, name in site.woken] == ["gw"]
+        assert not site.open
+
+
+def test_an_event_stays_open_until_who_never_logs_in_may_be_woken(site: Site) -> None:
+    site.hosts = (NAS, dataclasses.replace(GATEWAY, logs_in=False))
+    site.upsd.clients = [NAS.address]
+    site.start()
+    site.upsd.status = "OB"
+    site.run(2)
+    site.upsd.status, site.upsd.charge = "OL", "20"
+    site.run(60)
+    assert (site.open, site.woken) == (True, [])
+
+    site.upsd.charge = "41"
+    site.run(90)
+    assert [name for _at, name in site.woken] == ["gw"]
     assert not site.open
 
 

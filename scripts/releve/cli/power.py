@@ -1,0 +1,20 @@
+"""`releve power`: look after the UPS and what it protects."""
+
+from __future__ import annotations
+
+import click
+
+from releve.cli.lazy import LazyGroup
+
+# verb -> (module in this package, one line of help)
+VERBS = {
+    "believe": ("power_believe", "Say what a UPS can be believed about."),
+}
+
+
+@click.command(cls=LazyGroup, table=VERBS)
+def command() -> None:
+    """Look after the UPS and what it protects.
+
+    Example: releve power believe dump.dev --need 600 --capacity 1800
+    """
