@@ -39,6 +39,11 @@ def _kind(
 def _host_references(town: Town) -> Iterator[Fault]:
     for name, host in town.hosts.items():
         yield from refer(("hosts", name, "network"), host.network, "networks", town.networks)
+        for network in host.also_at:
+            at = ("hosts", name, "also_at", network)
+            yield from refer(at, network, "networks", town.networks)
+            if network == host.network:
+                yield at, f"{name} is in {network} by its `address` already"
         if host.kind == "old" and host.hypervisor is None:
             yield ("hosts", name, "hypervisor"), "is missing; an old host has one"
         if host.kind != "old" and host.hypervisor is not None:
@@ -104,6 +109,11 @@ def _addresses(town: Town) -> Iterator[Fault]:
     places: list[tuple[tuple[str | int, ...], str, object]] = [
         (("hosts", name, "address"), host.network, host.address)
         for name, host in town.hosts.items()
+    ]
+    places += [
+        (("hosts", name, "also_at", network), network, address)
+        for name, host in town.hosts.items()
+        for network, address in host.also_at.items()
     ]
     places += [
         (("guests", name, "nics", number, "address"), nic.network, nic.address)

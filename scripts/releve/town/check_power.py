@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from releve.errors import InputError
+from releve.power.supply import CABLE, MAINS
 from releve.town.hint import refer
 
 if TYPE_CHECKING:
@@ -15,14 +16,12 @@ if TYPE_CHECKING:
     from releve.town.power import Ups
     from releve.town.site import Host
 
-MAINS = "mains"
-
 
 def check_power(town: Town) -> Iterator[Fault]:
     """Yield each fault of the UPSes as (place, sentence)."""
     for name, network in town.networks.items():
-        if network.powered_by not in {None, MAINS}:
-            known = [*town.ups, MAINS]
+        if network.powered_by not in {None, MAINS, CABLE}:
+            known = [*town.ups, MAINS, CABLE]
             yield from refer(
                 ("networks", name, "powered_by"), network.powered_by or "", "ups", known
             )
@@ -88,6 +87,8 @@ def _tiers(at: tuple[str, str], ups: Ups) -> Iterator[Fault]:
 
 def _supplies(town: Town, name: str, host: Host) -> Iterator[Fault]:
     fed_by = {ups for ups, one in town.ups.items() if name in {one.host, *one.clients}}
+    if host.host_rule and not any(name in ups.clients for ups in town.ups.values()):
+        yield ("hosts", name, "host_rule"), f"{name} is no client of a UPS and has nothing to hear"
     for ups in host.supplies:
         at = ("hosts", name, "supplies", ups)
         yield from refer(at, ups, "ups", town.ups)

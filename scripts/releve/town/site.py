@@ -20,9 +20,20 @@ class Network(Section):
     powered_by: Name | None = Field(
         default=None,
         description=(
-            "What feeds its switch: a UPS, or `mains`. Clients of a UPS hear nothing through a"
-            " switch that is dark."
+            "What feeds its switch: a UPS, `mains`, or `cable` where there is no switch. Clients"
+            " of a UPS hear nothing through a switch that is dark."
         ),
+    )
+
+
+class HostRule(Section):
+    """A host that shuts itself down when it hears nobody any more; the last of three remedies."""
+
+    planned_outage_seconds: Seconds = Field(
+        description="Longest that its switch is away on purpose, as for an update of its firmware."
+    )
+    after_seconds: Seconds | None = Field(
+        default=None, description="Blind, after which it stops; left out: computed."
     )
 
 
@@ -41,6 +52,9 @@ class Host(Section):
     )
     address: IPv4Address = Field(description="Where ssh reaches it.")
     network: Name = Field(description="Which of `networks` the address is of.")
+    also_at: dict[Name, IPv4Address] = Field(
+        default={}, description="Network -> its address there, where it has more than one."
+    )
     hypervisor: Literal["libvirt", "pve", "esxi", "hyperv", "files"] | None = Field(
         default=None,
         description="Of an old host; files: image files lie there, whatever ran their guests.",
@@ -50,6 +64,9 @@ class Host(Section):
     supplies: dict[Name, Annotated[int, Field(gt=0, le=8)]] = Field(
         default={},
         description="UPS -> how many of its power supplies; left out: one of each UPS it is at.",
+    )
+    host_rule: HostRule | None = Field(
+        default=None, description="What it does when it hears nobody; else nothing."
     )
     min_supplies: int = Field(
         default=1, gt=0, le=8, description="Power supplies that it cannot do without."

@@ -102,7 +102,6 @@ def test_a_client_that_cannot_log_in_is_no_secondary_but_counts(tmp_path: Path) 
     clients = {one["name"]: one for one in told["pve1"]["nut_primary_clients"]}
     assert clients["caisse"]["logs_in"] is False
     assert clients["caisse"]["stop_seconds"] == 45
-    assert clients["nas"]["switch_powered_by"] == "ups1"
 
 
 def test_a_ups_without_any_measurement_is_being_commissioned(tmp_path: Path) -> None:
@@ -152,3 +151,55 @@ def test_a_record_that_is_not_sound_is_named(tmp_path: Path) -> None:
         InputError, match=r"town.yml:\d+: ups.ups1: .*measured/ups1.json: is no JSON"
     ):
         town(tmp_path, ups__ups1__capacity_seconds=None)
+
+
+def test_a_second_path_is_a_second_monitor_and_none_may_be_missed(tmp_path: Path) -> None:
+    here = town(
+        tmp_path,
+        networks__cable={"cidr": "192.0.2.0/30", "bridge": "br1", "powered_by": "cable"},
+        networks__office__powered_by="mains",
+        hosts__pve1__also_at={"cable": "192.0.2.1"},
+        hosts__nas__also_at={"cable": "192.0.2.2"},
+    )
+    told = nut.inputs(here)
+
+    assert [one["server"] for one in told["nas"]["nut_secondary_monitors"]] == [
+        "198.51.100.11",
+        "192.0.2.1",
+    ]
+    assert told["nas"]["nut_secondary_min_supplies"] == 2
+    assert told["pve1"]["nut_primary_addresses"] == ["198.51.100.11", "192.0.2.1"]
+    (client,) = told["pve1"]["nut_primary_clients"]
+    assert client["min_supplies"] == 2
+    assert client["paths"] == [
+        {"via": "office", "powered_by": "mains"},
+        {"via": "cable", "powered_by": None},
+    ]
+
+
+def test_a_host_rule_knows_its_peers(tmp_path: Path) -> None:
+    here = town(tmp_path, hosts__nas__host_rule={"planned_outage_seconds": 20})
+    told = nut.inputs(here)
+
+    assert told["nas"]["nut_secondary_host_rule"] == {
+        "planned_outage_seconds": 20,
+        "after_seconds": None,
+    }
+    assert "198.51.100.11" not in told["nas"]["nut_secondary_peers"]
+    assert told["pve1"]["nut_primary_clients"][0]["host_rule"]["planned_outage_seconds"] == 20
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"hosts__nas__also_at": {"cable": "192.0.2.2"}}, 'networks has no "cable"'),
+        ({"hosts__nas__also_at": {"office": "198.51.100.77"}}, "by its `address` already"),
+        ({"hosts__vault__host_rule": {"planned_outage_seconds": 9}}, "is no client of a UPS"),
+    ],
+)
+def test_paths_and_rules_that_lead_nowhere_are_refused(
+    tmp_path: Path, changes: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        town(tmp_path, **changes)
+    assert told in str(refused.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from releve.power.supply import CABLE
 from releve.town.order import start_order
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ def inputs(town: Town) -> dict[str, dict[str, Any]]:
         elif elsewhere and host.system == "linux":
             variables[name] = {
                 "nut_secondary_monitors": _monitors(town, name, elsewhere),
-                "nut_secondary_min_supplies": host.min_supplies,
+                "nut_secondary_min_supplies": _min_supplies(town, name, elsewhere),
                 "nut_secondary_address": str(host.address),
+                **_rule(town, name, elsewhere),
             }
     return variables
 
@@ -36,8 +38,8 @@ def _primary(town: Town, name: str, here: list[str], elsewhere: list[str]) -> di
     return {
         "nut_primary_devices": [_device(town, name, ups) for ups in here],
         "nut_primary_remote": _monitors(town, name, elsewhere),
-        "nut_primary_min_supplies": host.min_supplies,
-        "nut_primary_address": str(host.address),
+        "nut_primary_min_supplies": _min_supplies(town, name, elsewhere),
+        "nut_primary_addresses": [str(host.address), *map(str, host.also_at.values())],
         "nut_primary_stop_seconds": host.stop_seconds,
         "nut_primary_broadcast": str(network.cidr.broadcast_address),
         "nut_primary_guests": _guests(town, name),
@@ -79,13 +81,42 @@ def _supplies(town: Town, host: str, ups: str) -> int:
 
 def _monitors(town: Town, host: str, names: list[str]) -> list[dict[str, Any]]:
     return [
-        {
-            "ups": ups,
-            "server": str(town.hosts[town.ups[ups].host].address),
-            "supplies": _supplies(town, host, ups),
-        }
+        {"ups": ups, "server": server, "supplies": _supplies(town, host, ups)}
         for ups in names
+        for server, _network in _paths(town, host, ups)
     ]
+
+
+def _paths(town: Town, host: str, ups: str) -> list[tuple[str, str]]:
+    """Return each way to a UPS's host: its address there, and the network."""
+    server, client = town.hosts[town.ups[ups].host], town.hosts[host]
+    known = {server.network: server.address, **server.also_at}
+    return [
+        (str(known[network]), network)
+        for network in (client.network, *client.also_at)
+        if network in known
+    ]
+
+
+def _min_supplies(town: Town, name: str, elsewhere: list[str]) -> int:
+    """Return MINSUPPLIES: a path that was last seen on line counts as a good supply for ever."""
+    more = sum(len(_paths(town, name, ups)) - 1 for ups in elsewhere)
+    return town.hosts[name].min_supplies + max(0, more)
+
+
+def _rule(town: Town, name: str, elsewhere: list[str]) -> dict[str, Any]:
+    rule = town.hosts[name].host_rule
+    if rule is None:
+        return {}
+    peers = [str(host.address) for other, host in town.hosts.items() if other != name]
+    servers = {server for ups in elsewhere for server, _network in _paths(town, name, ups)}
+    return {
+        "nut_secondary_host_rule": {
+            "planned_outage_seconds": rule.planned_outage_seconds,
+            "after_seconds": rule.after_seconds,
+        },
+        "nut_secondary_peers": [one for one in peers if one not in servers],
+    }
 
 
 def _guests(town: Town, host: str) -> list[dict[str, Any]]:
@@ -107,5 +138,19 @@ def _client(town: Town, name: str, here: list[str]) -> dict[str, Any]:
         "logs_in": host.system == "linux",
         "devices": [ups for ups in here if name in town.ups[ups].clients],
         "guests": _guests(town, name),
-        "switch_powered_by": town.networks[host.network].powered_by or "unknown",
+        "min_supplies": _min_supplies(town, name, here),
+        "paths": [
+            _path(network, town.networks[network].powered_by)
+            for network in dict.fromkeys(
+                network for ups in here for _server, network in _paths(town, name, ups)
+            )
+        ],
+        "host_rule": host.host_rule.model_dump() if host.host_rule else None,
     }
+
+
+def _path(network: str, powered_by: str | None) -> dict[str, str | None]:
+    """Return a way between two hosts; a cable has no switch that could die."""
+    if powered_by == CABLE:
+        return {"via": CABLE, "powered_by": None}
+    return {"via": network, "powered_by": powered_by}
