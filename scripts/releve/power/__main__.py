@@ -15,6 +15,7 @@ VERBS = {
     "rewake": "rewake",
     "shadow": "shadow",
     "test-battery": "battery",
+    "watch": "watching",
 }
 
 

@@ -155,10 +155,9 @@ class Measurement:
         part.replace(file)
 
     def summary(self) -> Past:
-        """Return what the history keeps of this one."""
-        return Past(
-            self.on, self.how, self.capacity_seconds, self.load_percent, self.ob_seen_seconds
-        )
+        """Return what the history keeps of this one; "at least" is no point of a trend."""
+        capacity = None if self.until in AT_LEAST else self.capacity_seconds
+        return Past(self.on, self.how, capacity, self.load_percent, self.ob_seen_seconds)
 
     def after(self, before: Measurement | None) -> Measurement:
         """Return the record that stands once this measurement follows on `before`.
