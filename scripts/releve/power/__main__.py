@@ -8,6 +8,7 @@ from importlib import import_module
 EXIT_USAGE = 2
 # verb -> the module whose `main(arguments)` it is; loaded only when it is called.
 VERBS = {
+    "believe": "believe",
     "budget": "budget",
     "look": "look",
     "measure": "measuring",
