@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.scenario import watch
+
 from releve.lab.run import environment
 
 if TYPE_CHECKING:
@@ -19,6 +21,13 @@ WORKER = "^/usr/bin/python3 /usr/local/lib/releve/blocks.pyz"
 TUNNEL = "^[^ ]*ssh -N -o BatchMode"
 PATIENCE = 60
 SHORT = 4  # seconds: a run whose worker or tunnel was killed while it needed neither goes on
+
+LEFT = {
+    "old": "ls -A /run/releve 2>/dev/null; pgrep -a qemu-nbd;"
+    " grep -E ' releve-[0-9a-f]{8}$' /root/.ssh/authorized_keys",
+    "pve1": "ls -A /run/releve 2>/dev/null; pgrep -af '[b]locks.pyz';"
+    " systemctl list-units --plain --no-legend 'releve-tunnel-*'",
+}
 
 
 class Move:
@@ -104,3 +113,8 @@ class Move:
         """Return what it told a person, and its events."""
         log = (self._lab.state / "log" / "move.log").read_text()[-3000:]
         return f"{log}\n{[event['event'] for event in self.events]}"
+
+
+def left(lab: Lab) -> str:
+    """Return what a move left on the old host and on the node."""
+    return "".join(watch.console(lab, host, f"set +e; {line}; true") for host, line in LEFT.items())

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.scenario import watch
 from tests.scenario.beside import Beside
-from tests.scenario.move import Move
+from tests.scenario.move import Move, left
 from tests.scenario.stage import (
     GUESTS,
     ROOT,
@@ -43,12 +43,6 @@ FOLDER = "/srv/vmdata/images/101"
 VOLUME, THEIRS = "vm-101-disk-0.raw", "vm-101-disk-7.raw"
 JOURNAL = "cat /var/lib/releve/migrate/{run}/vda/journal.jsonl"
 SLACK = 4 << 20  # bytes that the guest itself may write anew between two runs
-LEFT = {
-    "old": "ls -A /run/releve 2>/dev/null; pgrep -a qemu-nbd;"
-    " grep -E ' releve-[0-9a-f]{8}$' /root/.ssh/authorized_keys",
-    "pve1": "ls -A /run/releve 2>/dev/null; pgrep -af '[b]locks.pyz';"
-    " systemctl list-units --plain --no-legend 'releve-tunnel-*'",
-}
 SLATE = {
     "vmid": 103, "source": "old", "target": "pve1", "storage": "vmdata", "pool": "services",
     "firmware": "bios", "machine": "q35", "memory_mib": 64, "cpus": 1, "stop_seconds": 4,
@@ -56,11 +50,6 @@ SLATE = {
     "disks": [{"name": "vda", "format": "raw", "size_mib": 64, "bus": "virtio"}],
 }  # fmt: skip
 RATE = 12  # MiB/s of the old host's line, for three
-
-
-def left(lab: Lab) -> str:
-    """Return what a move left on the old host and on the node."""
-    return "".join(watch.console(lab, host, f"set +e; {line}; true") for host, line in LEFT.items())
 
 
 def run_of(guest: str) -> str:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from releve.lab.topology import Lab
 
 pytestmark = pytest.mark.lab
-DIES_AFTER_POWER_OFF = "kill-after-power-off"
 
 
 class TestProvision:
@@ -117,7 +116,15 @@ class TestMigrate:
     ) -> None:
         before = lab.ask("compta")
 
-        do(lab, "releve", "migrate", "run", "compta", code=None, RELEVE_FAULT=DIES_AFTER_POWER_OFF)
+        do(
+            lab,
+            "releve",
+            "migrate",
+            "run",
+            "compta",
+            code=None,
+            RELEVE_FAULT="kill-after-guest-off",
+        )
 
         assert lab.ask("compta", VOLUME_PATIENCE).boots == before.boots + 1
         assert lab.console("old", ["systemctl", "is-active", "libvirtd"]).stdout == "active\n"

@@ -96,7 +96,6 @@ class Cutover:
 
     def _move(self) -> None:
         try:
-            faults.die_after_power_off()
             moved = self._last_delta()
             self.record.note("last-delta", read=moved)
             self._carry_firmware()

@@ -4,8 +4,8 @@
   `target-equals-manifest` must fail, before the guest is stopped.
 * `source-started-again`: the fenced guest is defined and started at its source; the check
   `source-fenced` must fail, and the target must not start.
-* `kill-after-power-off`: the controller dies by SIGKILL while libvirtd is held; libvirtd and the
-  guest must come back by themselves.
+* `kill-after-EVENT`: the controller dies by SIGKILL when its journal has that event, such as
+  `guest-off`: then libvirtd is held, and it and the guest must come back by themselves.
 * `health-gate-shut`: a gate of the started guest stays shut; the tool must say what a rollback
   gives up, ask, and roll back.
 """
@@ -52,7 +52,7 @@ def start_source_again(source: Source, mark: Mark) -> None:
         source.start()
 
 
-def die_after_power_off() -> None:
-    """`kill-after-power-off`."""
-    if present("kill-after-power-off"):
+def die_after(event: str) -> None:
+    """`kill-after-EVENT`."""
+    if present(f"kill-after-{event}"):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from releve.blocks.journal import Journal, read
+from releve.migrate import faults
 from releve.migrate.errors import BusyError
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Record:
         self._events.append(noted)
         if self._hear is not None:
             self._hear(self.guest, noted)
+        faults.die_after(event)
 
     def check(self, name: str, passed: bool, value: Any = None, **more: Any) -> bool:  # noqa: ANN401
         """Note one verdict (see drills.evidence.Check) and return it."""
