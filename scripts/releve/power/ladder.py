@@ -84,9 +84,10 @@ class Moment:
     """What only time tells; seconds.
 
     `on_battery`: in this outage. `spent`: taken from the battery since it was last full. `lb_held`
-    and `input_dead_held`: without a break until now. `charge_at_cut`: percent. `voltages`: the
-    last polls, newest last. `own_fsd`: a client of ours has set FSD. `on_battery_before`, when
-    nothing was heard for `silent`: the last that was known.
+    and `input_dead_held`: without a break until now. `charge_at_cut`: percent, where a charge
+    counts. `voltages`: the last polls, newest last. `excused`: warnings that are no fault here (FSD
+    of our own client; a device that never publishes a value). `on_battery_before`, when nothing was
+    heard for `silent`: the last that was known.
     """
 
     on_battery: float = 0
@@ -95,7 +96,7 @@ class Moment:
     input_dead_held: float = 0
     charge_at_cut: float | None = None
     voltages: tuple[float, ...] = ()
-    own_fsd: bool = False
+    excused: frozenset[str] = frozenset()
     silent: float = 0
     on_battery_before: bool = False
 
@@ -140,6 +141,12 @@ def warnings_of(readings: Readings, known: Known | None = None) -> tuple[str, ..
     return (*readings.warnings, "CH_GUESSED") if guessed else readings.warnings
 
 
+def excuse(readings: Readings, warnings: frozenset[str]) -> Readings:
+    """Return the readings without warnings that are no fault of this device at this moment."""
+    kept = tuple(one for one in readings.warnings if one not in warnings)
+    return dataclasses.replace(readings, warnings=kept)
+
+
 def as_on_battery(readings: Readings) -> Readings:
     """Return the same readings as they would be with the mains gone and nothing else changed."""
     if readings.mains != "on":
@@ -160,20 +167,21 @@ def on_battery(readings: Readings, site: Site, known: Known, moment: Moment) -> 
 
 def decide(readings: Readings, site: Site, known: Known, moment: Moment) -> Verdict:
     """Return what is right at this moment; pure, and never raises."""
+    readings = excuse(readings, moment.excused)
     drained = on_battery(readings, site, known, moment)
     floor = list(_low_battery(readings, site, moment)) if drained else []
     for trigger in floor:
         if trigger.stops:
             return Verdict("stop", trigger.why, trigger.name, (trigger,))
-    refusals = [one for one in readings.refusals if one != "ST_FSD" or not moment.own_fsd]
-    if refusals:
-        return Verdict("refuse", f"its state of the mains cannot be used: {', '.join(refusals)}")
+    if readings.refusals:
+        why = f"its state of the mains cannot be used: {', '.join(readings.refusals)}"
+        return Verdict("refuse", why)
     if not drained:
         return Verdict("none", "the mains are there")
     triggers = (
         *floor,
         *_rungs(readings, site, known, moment),
-        *_cap(readings, site, known, moment),
+        *_cap(readings.load, site, known, moment),
     )
     return _earliest(triggers, "on battery, and only a low battery would stop the site")
 
@@ -244,17 +252,23 @@ def _carries(name: str, seconds: float, site: Site) -> Trigger:
     return Trigger(name, seconds - site.need, seconds < site.need, why)
 
 
-def _cap(readings: Readings | None, site: Site, known: Known, moment: Moment) -> Iterator[Trigger]:
-    """Yield the time cap: it stands under every rung, and asks the UPS nothing but the charge."""
-    capacity = capacity_at(readings.load if readings else None, known)
+def _cap(load: float | None, site: Site, known: Known, moment: Moment) -> Iterator[Trigger]:
+    """Yield the time cap: it stands under every rung, and asks the UPS nothing but the load.
+
+    A charge at the cut shortens it. Where that charge was seen to move it stands alone, since it
+    knows what earlier outages took; else what they took is counted too.
+    """
+    capacity = capacity_at(load, known)
     if capacity is None:
         return
-    share, used = 1.0, max(moment.spent, moment.on_battery)
     at_cut = moment.charge_at_cut
-    if readings is not None and at_cut is not None and charge_counts(readings, known):
-        # The charge at the cut already knows what earlier outages took.
-        share, used = min(1.0, max(0.0, at_cut / 100)), moment.on_battery
-    limit = capacity * site.derate * share - site.need
+    limits = []
+    if at_cut is not None:
+        share = min(1.0, max(0.0, at_cut / 100))
+        limits.append((capacity * site.derate * share - site.need, moment.on_battery))
+    if at_cut is None or not known.saw_move("charge"):
+        limits.append((capacity * site.derate - site.need, max(moment.spent, moment.on_battery)))
+    limit, used = min(limits, key=lambda one: one[0] - one[1])
     why = f"{used:.0f} s on battery; the measured capacity allows {max(limit, 0):.0f} s"
     yield Trigger("time", limit - used, used > limit, why)
 

@@ -159,21 +159,26 @@ def test_the_voltage_counts_after_three_polls_below_what_the_discharge_showed() 
 
 
 @pytest.mark.parametrize(
-    ("charge_at_cut", "moved", "last"),
-    [(None, MOVED, 840), (50.0, MOVED, 120), (50.0, Moved(runtime=True), 840)],
+    ("at_cut", "moved", "spent", "last"),
+    [
+        (None, MOVED, 0, 840),
+        (50.0, MOVED, 0, 120),
+        (50.0, MOVED, 800, 120),  # it moves: it knows what earlier outages took
+        (90.0, STILL, 0, 696),
+        (90.0, STILL, 800, 40),  # nobody saw it move: both count
+    ],
 )
 def test_the_time_cap_counts_from_the_charge_at_the_cut(
-    charge_at_cut: float | None, moved: Moved, last: int
+    at_cut: float | None, moved: Moved, spent: float, last: int
 ) -> None:
     known = Known(capacity_seconds=1800, moved=moved)
-    rides = {
-        seconds: verdict(
-            ups(runtime=1e5), known, on_battery=seconds, charge_at_cut=charge_at_cut
-        ).decision
-        for seconds in (last, last + 1)
-    }
+    blind = ups(runtime=None, charge=None, voltage=None)
 
-    assert rides == {last: "ride", last + 1: "stop"}
+    def decision(seconds: float) -> str:
+        moment = {"on_battery": seconds, "spent": spent + seconds, "charge_at_cut": at_cut}
+        return verdict(blind, known, **moment).decision
+
+    assert (decision(last), decision(last + 1)) == ("ride", "stop")
 
 
 def test_what_earlier_outages_took_counts_where_the_charge_does_not() -> None:
@@ -214,7 +219,13 @@ def test_an_fsd_of_ours_is_no_fault_of_the_device() -> None:
     held = ups(status=frozenset({"FSD", "OL"}), mains="on", warnings=("ST_FSD",))
 
     assert verdict(held).decision == "refuse"
-    assert verdict(held, own_fsd=True).decision == "none"
+    assert verdict(held, excused=frozenset({"ST_FSD"})).decision == "none"
+
+
+def test_an_excused_warning_leaves_the_rungs_armed() -> None:
+    held = ups(status=frozenset({"FSD", "OB"}), runtime=61.0, warnings=("ST_FSD",))
+
+    assert verdict(held, excused=frozenset({"ST_FSD"})).decision == "stop"
 
 
 def test_a_held_low_battery_stops_whatever_else_is_wrong() -> None:

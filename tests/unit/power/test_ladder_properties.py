@@ -72,7 +72,7 @@ MOMENTS = st.builds(
     input_dead_held=SECONDS,
     charge_at_cut=PERCENT,
     voltages=st.lists(st.floats(0, 60), max_size=4).map(tuple),
-    own_fsd=st.booleans(),
+    excused=st.sampled_from([frozenset(), frozenset({"ST_FSD"}), frozenset({"ST_OB_BLIND"})]),
     silent=SECONDS,
     on_battery_before=st.booleans(),
 )
