@@ -18,7 +18,7 @@ from releve.lab.cache import cache_folder, key_of, locked
 from releve.lab.podman import image_exists, podman
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 # What roles install: not in the images, so that a role really installs it. The hosts find these
 # and what they depend on in a read-only repository; there is no other one and no way out.
@@ -140,6 +140,8 @@ IMAGES = {
         Image("guest", "trixie", _GUEST_TOOLS),
     )
 }
+# Not one of the lab's hosts: the root that the light worlds of the power tests share.
+NUT = Image("nut", "trixie", ("iproute2", "nut-client", "nut-server", "procps", "python3"))
 
 
 def repository() -> Path:
@@ -147,28 +149,29 @@ def repository() -> Path:
     return cache_folder() / "apt" / IMAGES["host"].key
 
 
-def missing() -> list[Image]:
+def missing(wanted: Sequence[Image] = tuple(IMAGES.values())) -> list[Image]:
     """Return the images that podman does not have, and `host` when its repository is missing."""
-    lacking = [image for image in IMAGES.values() if not image_exists(image.reference)]
-    if not repository().is_dir() and IMAGES["host"] not in lacking:
-        lacking.append(IMAGES["host"])
+    host = IMAGES["host"]
+    lacking = [image for image in wanted if not image_exists(image.reference)]
+    if host in wanted and host not in lacking and not repository().is_dir():
+        lacking.append(host)
     return lacking
 
 
-def ensure(tell: Callable[[str], None]) -> None:
+def ensure(tell: Callable[[str], None], wanted: Sequence[Image] = tuple(IMAGES.values())) -> None:
     """Build and import what is missing, two at a time; `tell` gets one line for each image.
 
     Raises CommandError with mmdebstrap's or podman's last lines.
     """
     with locked("images"), ThreadPoolExecutor(max_workers=2) as pool:
         _forget_old()
-        for line in pool.map(_provide, missing()):
+        for line in pool.map(_provide, missing(wanted)):
             tell(line)
 
 
 def _forget_old() -> None:
     """Remove half-built images, and those that no recipe has named for a month."""
-    folder, keys = cache_folder(), {image.key for image in IMAGES.values()}
+    folder, keys = cache_folder(), {image.key for image in (*IMAGES.values(), NUT)}
     # We hold the cache's lock: whoever still works in there is left from a run that was killed.
     processes.end_all(processes.naming(f"{folder}/images/{_PART}"))
     for part in folder.glob(f"images/{_PART}*"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from releve.errors import ReleveError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 CLONE_NEWNET = 0x40000000
@@ -19,18 +21,26 @@ REPEATS = 16
 
 
 def listen(namespace: Path | None, port: int = WAKE_PORT) -> socket.socket:
-    """Return a non-blocking UDP socket; it lives in the namespace (None: this one).
-
-    A socket stays in the namespace that it was made in, so the process itself goes back at once.
-    """
+    """Return a non-blocking UDP socket; it lives in the namespace (None: this one)."""
     if namespace is None:
         return _bound(port)
-    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    with inside(namespace):
+        return _bound(port)
+
+
+@contextlib.contextmanager
+def inside(namespace: Path) -> Iterator[None]:
+    """Put this thread, and no other one, into a network namespace and take it back.
+
+    A socket stays in the namespace that it was made in.
+    """
+    # Not /proc/self: that is the process's first thread, whichever one asks.
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     there = os.open(namespace, os.O_RDONLY)
     try:
         _enter(there)
         try:
-            return _bound(port)
+            yield
         finally:
             _enter(home)
     finally:

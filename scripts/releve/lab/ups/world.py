@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from releve.drills.evidence import now as utc_now
 from releve.lab.ups.battery import Battery, load_of
+from releve.lab.ups.lies import Liar
 from releve.lab.ups.machines import Machines, State
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 # cyc: shutdown.return cycles the output even on line; ign: it is ignored there, and a countdown
-# that runs is dropped when the mains come back (real UPSes of both kinds exist).
-Behaviour = Literal["cyc", "ign"]
+# that runs is dropped when the mains come back; deaf: it says OK and does nothing (real UPSes of
+# all three kinds exist).
+Behaviour = Literal["cyc", "ign", "deaf"]
 
 
 @dataclass(slots=True)
@@ -43,6 +45,8 @@ class World:
     fed: tuple[str, ...]
     wake: dict[str, str] = field(default_factory=dict)
     behaviour: Behaviour = "cyc"
+    words: tuple[str, ...] = ()  # said besides, for as long as they stand here
+    liar: Liar = field(default_factory=Liar)
     low_battery_seconds: float = 15.0
     mains: bool = True
     comms: bool = True
@@ -86,17 +90,27 @@ class World:
 
     def _obey_controls(self) -> None:
         for order in _take(self.folder / "control.d"):
-            if "mains" in order:
-                self.mains = order["mains"] == "on"
-                self.journal.note("mains", f"mains-{order['mains']}", _mains_words(self.mains))
-            if "behaviour" in order:
-                self.behaviour = order["behaviour"]
-            if "comms" in order:
-                self.comms = bool(order["comms"])
-            if "charge" in order:
-                self.battery.left = self.battery.capacity_seconds * float(order["charge"]) / 100
-            if "wake" in order:
-                self._wake(order["wake"])
+            self.obey(order)
+
+    def obey(self, order: dict[str, Any]) -> None:
+        """Do to the UPS what a person or a fault does; unknown words are left alone."""
+        if "mains" in order:
+            self.mains = order["mains"] == "on"
+            self.journal.note("mains", f"mains-{order['mains']}", _mains_words(self.mains))
+        if "behaviour" in order:
+            self.behaviour = order["behaviour"]
+        if "comms" in order:
+            self.comms = bool(order["comms"])
+        if "charge" in order:
+            self.battery.left = self.battery.capacity_seconds * float(order["charge"]) / 100
+        if "words" in order:
+            self.words = tuple(order["words"])
+        if "lies" in order:
+            self.liar.lies = dict(order["lies"])
+        if "silent" in order:
+            self.liar.silent = bool(order["silent"])
+        if "wake" in order:
+            self._wake(order["wake"])
 
     def _obey_driver(self, now: float) -> None:
         for order in _take(self.folder / f"{self.ups}.cmd.d"):
@@ -108,7 +122,9 @@ class World:
                 self.cut_at = None
 
     def _arm(self, now: float, command: str, order: dict[str, Any]) -> None:
-        if self.mains and self.behaviour == "ign":
+        if self.behaviour == "deaf":
+            self.journal.note(self.ups, "ignored", f"{command} is ignored: this UPS only says OK")
+        elif self.mains and self.behaviour == "ign":
             self.journal.note(self.ups, "ignored", f"{command} is ignored: the mains are there")
         elif self.output and self.cut_at is None:
             self.ondelay = float(order["ondelay"])
@@ -162,8 +178,10 @@ class World:
         words = ["OL", *(["CHRG"] if not self.battery.full else [])]
         if not self.mains:
             words = ["OB", "DISCHRG", *(["LB"] if runtime < self.low_battery_seconds else [])]
+        words += [] if self.output else ["OFF"]
+        words += [word for word in self.words if word not in words]
         values = {
-            "ups.status": " ".join([*words, *([] if self.output else ["OFF"])]),
+            "ups.status": " ".join(words),
             "ups.mfr": "releve",
             "ups.model": "lab",
             "ups.load": f"{100 * load:.0f}",
@@ -171,7 +189,7 @@ class World:
             "battery.runtime": f"{runtime:.0f}",
             "input.voltage": "230" if self.mains else "0",
         }
-        state = {"comms": self.comms, "vars": values}
+        state = {"comms": self.comms, "vars": self.liar.tell(values)}
         part = self.folder / f".{self.ups}.part"
         part.write_text(json.dumps(state), encoding="utf-8")
         part.replace(self.folder / f"{self.ups}.json")

@@ -1,0 +1,27 @@
+"""`python -m tests.worlds [--mode MODE] [ID...]`: run scenarios, print how each ended."""
+
+from __future__ import annotations
+
+import argparse
+
+from tests.worlds.catalogue import ALL
+from tests.worlds.runner import print_verdicts
+
+
+def main() -> int:
+    """Return 1 when one ended as it should not."""
+    parser = argparse.ArgumentParser(prog="python -m tests.worlds")
+    parser.add_argument("--mode", action="append", choices=["plain", "stock", "policy"])
+    parser.add_argument("ids", nargs="*")
+    asked = parser.parse_args()
+    pairs = [
+        (scenario, mode)
+        for scenario in ALL
+        for mode in scenario.expected
+        if (not asked.ids or scenario.id in asked.ids) and (not asked.mode or mode in asked.mode)
+    ]
+    return 1 if print_verdicts(pairs) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

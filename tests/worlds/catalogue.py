@@ -1,0 +1,246 @@
+"""The twenty scenarios of a power cut, and five from reports of other sites (V1 to V5).
+
+The battery carries 60 s; in mode stock the site's timer ends 18 to 20 s after the cut.
+"""
+
+from __future__ import annotations
+
+from tests.worlds.run import Event
+from tests.worlds.scenarios import (
+    GATEWAY,
+    NAS,
+    OWN,
+    PVE,
+    TOWN,
+    Scenario,
+    alarm,
+    changed,
+    during,
+    forced,
+    mains,
+    off_comes_last,
+    said,
+    times,
+    with_host,
+)
+from tests.worlds.site import Guest
+
+OLD_NUT = "NUT 2.8.1 takes data lost on battery for a dead UPS at once, whatever DEADTIME says"
+NO_WAY_BACK = "nobody boots a host that halted while the output stayed on"
+
+TWENTY = (
+    Scenario(
+        "1",
+        "the mains go for long",
+        mains(2, 40),
+        70,
+        {"plain": "clean", "stock": "clean"},
+        checks=(off_comes_last,),
+    ),
+    Scenario(
+        "2",
+        "the mains blink for 2 s, then for 3 s",
+        mains(2, 4, 10, 13),
+        30,
+        {"plain": "rides", "stock": "rides"},
+    ),
+    Scenario(
+        "3",
+        "on battery, the UPS says for 2.5 s that it is low",
+        (*mains(2, 12), *said(4, 6.5, "LB")),
+        35,
+        {"plain": "early", "stock": "rides"},
+        site=OWN,
+        why={
+            "plain": "one look at OB LB is enough for it",
+            "stock": "with own thresholds, since this UPS was seen to glitch",
+        },
+    ),
+    Scenario(
+        "4",
+        "the mains return during the shutdown, the UPS cycles all the same",
+        mains(2, 26),
+        70,
+        {"plain": "clean", "stock": "clean"},
+        site=changed(low_battery=44),
+        checks=(off_comes_last,),
+    ),
+    Scenario(
+        "5",
+        "the mains return during the shutdown, the UPS then ignores the command",
+        mains(2, 26),
+        80,
+        {"plain": "dark", "stock": "clean"},
+        site=changed(behaviour="ign", low_battery=44),
+        why={"plain": NO_WAY_BACK},
+    ),
+    Scenario(
+        "6",
+        "the UPS says nothing for 12 s, mains present",
+        during(2, 14, "comms", False, True),
+        35,
+        {"plain": "rides", "stock": "rides"},
+        checks=(alarm("Communications with UPS ups1@localhost lost"),),
+    ),
+    Scenario(
+        "7a",
+        "on battery, the UPS says nothing for 3 s",
+        (*mains(2, 14), *during(5, 8, "comms", False, True)),
+        70,
+        {"plain": "dark", "stock": "early"},
+        site=changed(behaviour="ign"),
+        why={"plain": f"{OLD_NUT}; {NO_WAY_BACK}", "stock": OLD_NUT},
+    ),
+    Scenario(
+        "7b",
+        "on battery, the UPS says nothing any more",
+        (*mains(2, 45), *during(5, 50, "comms", False, True)),
+        85,
+        {"plain": "clean", "stock": "clean"},
+    ),
+    Scenario(
+        "8",
+        "a client that runs guests needs longer than HOSTSYNC",
+        mains(2, 45),
+        85,
+        {"plain": "cut", "stock": "clean"},
+        site=changed(hosts=(NAS, with_host(PVE, stop_seconds=1).hosts[0], GATEWAY), primary="nas"),
+    ),
+    Scenario(
+        "9",
+        "a guest does not stop",
+        mains(2, 42),
+        75,
+        {"plain": "clean", "stock": "clean"},
+        site=with_host(PVE, guests=(Guest("compta", 1, 3, 4), Guest("dossiers", 2, 60, 5))),
+        checks=(forced("dossiers"), off_comes_last),
+    ),
+    Scenario(
+        "10",
+        "a client never stops",
+        mains(2, 60),
+        95,
+        {"plain": "cut", "stock": "cut"},
+        site=with_host(GATEWAY, hangs=True),
+        why={"stock": "only the client that hangs; the others wait HOSTSYNC for it, then are down"},
+    ),
+    Scenario(
+        "11",
+        "the host with the cable dies on battery",
+        (*mains(2, 30), Event(6, "kill", "pve1"), Event(34, "press", "pve1")),
+        75,
+        {"plain": "dark", "stock": "clean"},
+        why={"plain": NO_WAY_BACK},
+    ),
+    Scenario(
+        "12",
+        "a client has a wrong password",
+        mains(2, 40),
+        75,
+        {"plain": "clean", "stock": "clean"},
+        site=with_host(
+            GATEWAY, variables={"nut_secondary_password": "another-password-than-theirs"}
+        ),
+        awaited=frozenset({"pve1", "nas"}),
+        why={
+            "stock": "it hears of the shutdown and stops, but is not waited for: the gate refuses"
+        },
+    ),
+    Scenario(
+        "14",
+        "after a cut, the host with the cable is rebooted",
+        (*mains(2, 38), Event(58, "do", ("pve1", "reboot"))),
+        85,
+        {"plain": "clean", "stock": "clean"},
+        checks=(times("nas", 1), times("pve1", 2)),
+    ),
+    Scenario(
+        "17",
+        "the mains go again when everybody is just back",
+        (*mains(2, 38, 55, 95), Event(55, "charge", 60)),
+        130,
+        {"plain": "clean", "stock": "clean"},
+        checks=(times("nas", 2), times("pve1", 2)),
+    ),
+    Scenario(
+        "18",
+        "the battery is too weak for the shutdown",
+        mains(2, 40),
+        75,
+        {"stock": "refused"},
+        site=changed(capacity=25, measured=25),
+    ),
+    Scenario(
+        "19",
+        "a host boots in the middle of the forced shutdown",
+        (*mains(2, 45), Event(24.5, "press", "gw")),
+        80,
+        {"plain": "clean", "stock": "clean"},
+        site=with_host(
+            NAS,
+            changed(primary_variables={"nut_primary_hostsync": 14}, capacity=75, measured=75),
+            variables={"nut_secondary_finaldelay": 12},
+        ),
+        why={"stock": "it hears of the shutdown again and stops again: once, and clean"},
+    ),
+    Scenario(
+        "20",
+        "the UPS tests and calibrates itself, and blinks OFF",
+        (*said(2, 12, "CAL"), *said(15, 17, "OFF"), *said(19, 21, "TEST")),
+        35,
+        {"plain": "rides", "stock": "rides"},
+    ),
+)
+
+REPORTS = (
+    Scenario(
+        "V1-A",
+        "calibration long ago, then 12 s without data, mains present",
+        (*said(2, 6, "CAL"), *during(12, 24, "comms", False, True)),
+        75,
+        {"plain": "dark", "stock": "early"},
+        site=changed(behaviour="ign"),
+        why={
+            "plain": f"NUT 2.8.1 remembers the calibration for ever; {NO_WAY_BACK}",
+            "stock": "NUT 2.8.1 remembers the calibration for ever",
+        },
+    ),
+    Scenario(
+        "V1-B",
+        "calibration long ago, then the mains go",
+        (*said(2, 6, "CAL"), *mains(12, 75)),
+        110,
+        {"plain": "cut", "stock": "clean"},
+        why={
+            "plain": "it takes LB for the calibration's",
+            "stock": "the timer does not ask for LB",
+        },
+    ),
+    Scenario(
+        "V3-A",
+        "mains present, the UPS says LB and RB for 2 s",
+        said(4, 6, "LB", "RB"),
+        30,
+        {"plain": "rides", "stock": "rides"},
+    ),
+    Scenario(
+        "V3-B",
+        "the same in the first seconds of a real cut",
+        (*said(1.8, 4.2, "LB", "RB"), *mains(2, 12)),
+        60,
+        {"plain": "early", "stock": "rides"},
+        site=OWN,
+    ),
+    Scenario(
+        "V4",
+        "the last host takes long: no power command before it is down",
+        mains(2, 45),
+        75,
+        {"plain": "clean", "stock": "clean"},
+        site=with_host(NAS, stop_seconds=4),
+        checks=(off_comes_last,),
+    ),
+)
+
+ALL = (*TWENTY, *REPORTS)
+__all__ = ["ALL", "REPORTS", "TOWN", "TWENTY"]

@@ -1,0 +1,190 @@
+"""Run one world: make it, wait until everybody is logged in, let its events happen, judge it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.worlds.hosts import Hosts
+from tests.worlds.site import UPS, Site
+from tests.worlds.switch import Switch
+from tests.worlds.verdict import Line, Outcome, judge
+
+from releve.lab import network
+from releve.lab.ups import magic
+from releve.lab.ups.battery import Battery
+from releve.lab.ups.machines import State
+from releve.lab.ups.world import Journal, World
+from releve.power.rewake import NoAnswerError, look_at
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+TICK = 0.1  # seconds
+LOOK = 1.0  # seconds between two looks at who is logged in
+READY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """At `at` seconds after everybody was ready, `what` happens; see Run.happen for the words."""
+
+    at: float
+    what: str
+    value: Any = None
+
+
+class NotReadyError(Exception):
+    """A world in which not everybody logged in before anything had happened."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One world from its making to its verdict; `folder` is its own and is made anew."""
+
+    site: Site
+    events: Sequence[Event]
+    seconds: float
+    folder: Path
+    root: Path
+    number: int
+    awaited: frozenset[str] | None = None
+    hosts: Hosts = field(init=False)
+    world: World = field(init=False)
+    switch: Switch = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Put the parts together."""
+        site = self.site
+        ups = self.folder / "ups"
+        journal = Journal(self.folder / "events.jsonl")
+        self.switch = Switch.of(self.number, site.addresses)
+        self.hosts = Hosts(site, self.folder, self.root, self.switch, journal)
+        self.world = World(
+            ups=UPS,
+            folder=ups,
+            machines=self.hosts.view,
+            journal=journal,
+            battery=Battery(site.capacity),
+            fed=tuple(site.addresses),
+            wake={host.mac: host.name for host in site.hosts if host.wakes},
+            behaviour=site.behaviour,
+            low_battery_seconds=site.low_battery,
+        )
+
+    def run(self) -> Outcome:
+        """Run it; raises RefusedError as the roles do, NotReadyError, CommandError."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        self.world.prepare()
+        self.hosts.prepare()
+        try:
+            self.switch.make()
+            return self._live()
+        finally:
+            self.hosts.end()
+            self.switch.remove()
+            shutil.rmtree(self.folder / "disks", ignore_errors=True)
+
+    def _live(self) -> Outcome:
+        for host in self.site.addresses:
+            self.hosts.start(host)
+        self.world.obey({"lies": self.site.lies})
+        todo = sorted(self.events, key=lambda event: event.at)
+        begin: float | None = None
+        started = last = time.monotonic()
+        looked = 0.0
+        with magic.listen(network.NETNS / self.switch.name) as heard:
+            while begin is None or last - begin < self.seconds:
+                time.sleep(TICK)
+                now = time.monotonic()
+                self.world.tick(now, now - last, magic.heard_addresses(heard))
+                self.hosts.tick(output=self.world.output)
+                last = now
+                if begin is None and now - looked >= LOOK:
+                    looked, begin = now, self._ready(now - started)
+                while begin is not None and todo and now - begin >= todo[0].at:
+                    self.happen(todo.pop(0))
+        return self._judge()
+
+    def _ready(self, after: float) -> float | None:
+        """Return the moment when everybody who is awaited is in, None before it."""
+        awaited = self.site.addresses.keys() if self.awaited is None else self.awaited
+        if set(awaited) <= self.logged_in():
+            self.world.journal.note("world", "ready", f"ready after {after:.0f} s")
+            return time.monotonic()
+        if after > READY_SECONDS:
+            missing = ", ".join(sorted(set(awaited) - self.logged_in()))
+            message = f"{self.folder.name}: {missing} did not log in within {READY_SECONDS:.0f} s"
+            raise NotReadyError(message)
+        return None
+
+    def logged_in(self) -> set[str]:
+        """Return the hosts that upsd counts, the primary by its own local login."""
+        try:
+            with magic.inside(network.NETNS / self.switch.namespace(self.site.primary)):
+                look = look_at(UPS, "127.0.0.1")
+        except (NoAnswerError, OSError):
+            return set()
+        local = {"127.0.0.1": self.site.primary, "::1": self.site.primary}
+        names = local | {host.address: host.name for host in self.site.hosts}
+        return {names[client] for client in look.clients if client in names}
+
+    def happen(self, event: Event) -> None:
+        """Let one event happen; a word that the UPS knows goes to it."""
+        words = event.what if event.value is None else f"{event.what} {event.value}"
+        self.world.journal.note("world", "event", words, event=event.what)
+        match event.what:
+            case "switch":
+                self.switch.power(up=event.value == "on")
+            case "unplug" | "plug":
+                self.switch.port(event.value, up=event.what == "plug")
+            case "kill":
+                self.hosts.kill(event.value)
+            case "press":
+                self.hosts.view.power_on(event.value)
+            case "do":
+                host, *argv = event.value
+                said = self.hosts.inside(host, *argv)
+                self.world.journal.note(host, "said", said[:300])
+            case _:
+                self.world.obey({event.what: event.value})
+
+    def _judge(self) -> Outcome:
+        states = {host: self.hosts.view.state(host) for host in self.site.addresses}
+        running = {host for host, state in states.items() if state is State.RUNNING}
+        lines = timeline(self.folder)
+        outcome = judge(lines, running, self.logged_in(), self.site)
+        (self.folder / "timeline.json").write_text(
+            json.dumps({"lines": [line.as_json() for line in lines]}, indent=0), encoding="utf-8"
+        )
+        return outcome
+
+
+def timeline(folder: Path) -> list[Line]:
+    """Return what the power side and the hosts have said, in seconds from when all were ready."""
+    files = [folder / "events.jsonl", *sorted(folder.glob("hosts/*/events.jsonl"))]
+    found = [
+        json.loads(text) for file in files for text in file.read_text(encoding="utf-8").splitlines()
+    ]
+    found.sort(key=lambda line: str(line["at"]))
+    zero = next((_moment(line["at"]) for line in found if line["kind"] == "ready"), 0.0)
+    return [
+        Line(
+            round(_moment(line.pop("at")) - zero, 2),
+            line.pop("subject"),
+            line.pop("kind"),
+            line.pop("what"),
+            line,
+        )
+        for line in found
+    ]
+
+
+def _moment(text: str) -> float:
+    return datetime.datetime.fromisoformat(text).timestamp()

@@ -1,0 +1,183 @@
+"""The site that a world has: hosts, their guests, the UPS, and what is written to each disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from tests.worlds.role import File, RoleRun
+from tests.worlds.switch import BROADCAST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from releve.lab.ups.world import Behaviour
+
+Mode = Literal["plain", "stock", "policy"]
+UPS = "ups1"
+PASSWORDS = {"primary": "of-the-worlds-primary", "secondary": "of-the-worlds-secondary"}
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A guest of a Proxmox VE host; it takes `takes` seconds to stop, by force after `down`."""
+
+    name: str
+    order: int
+    takes: float
+    down: int
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host: `monitor_delay` puts its upsmon's polls into another phase; `hangs`: never stops."""
+
+    name: str
+    address: str
+    mac: str
+    guests: tuple[Guest, ...] = ()
+    stop_seconds: int = 1
+    monitor_delay: float = 0.0
+    hangs: bool = False
+    wakes: bool = True
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Hosts, of which one has the cable of the UPS, and what the roles are told about them.
+
+    `capacity` is what the battery really carries at full load, `measured` what the town file says;
+    `low_battery` is where the UPS itself says LB. All times are seconds.
+    """
+
+    hosts: tuple[Host, ...]
+    primary: str
+    mode: Mode = "stock"
+    capacity: float = 60
+    measured: int = 60
+    low_battery: float = 15
+    behaviour: Behaviour = "cyc"
+    lies: Mapping[str, Any] = field(default_factory=dict)
+    primary_variables: Mapping[str, Any] = field(default_factory=dict)
+    secondary_variables: Mapping[str, Any] = field(default_factory=dict)
+
+    def host(self, name: str) -> Host:
+        """Return a host by its name."""
+        return next(host for host in self.hosts if host.name == name)
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Each host's address."""
+        return {host.name: host.address for host in self.hosts}
+
+
+# What plain stock NUT has not: own thresholds, the timer of the time on battery, the last wait.
+OURS = re.compile(r"\s*(ignorelb|override\.|POWEROFF_WAIT|NOTIFYCMD)")
+# Delays of a lab: the roles' own are in minutes. Everything else is a role's default.
+SHORT_PRIMARY: Mapping[str, Any] = {
+    "nut_primary_driver": "labups",
+    "nut_primary_port": UPS,
+    "nut_primary_ups": UPS,
+    "nut_primary_broadcast": BROADCAST,
+    "nut_primary_password": PASSWORDS["primary"],
+    "nut_primary_secondary_password": PASSWORDS["secondary"],
+    "nut_primary_ride_through_seconds": 5,
+    "nut_primary_driver_poll": 1,
+    "nut_primary_pollfreq": 2,
+    "nut_primary_pollfreqalert": 1,
+    "nut_primary_hostsync": 8,
+    "nut_primary_finaldelay": 1,
+    "nut_primary_offdelay": 3,
+    "nut_primary_ondelay": 4,
+    "nut_primary_poweroff_wait_seconds": 8,
+    "nut_primary_boot_gate_seconds": 15,
+    "nut_primary_rewake_settle": 3,
+    "nut_primary_rewake_grace": 6,
+    "nut_primary_rewake_retry": 4,
+    "nut_primary_rewake_quiet": 6,
+    "nut_primary_rewake_min_charge": 20,
+}
+SHORT_SECONDARY: Mapping[str, Any] = {
+    "nut_secondary_ups": UPS,
+    "nut_secondary_password": PASSWORDS["secondary"],
+    "nut_secondary_pollfreq": 2,
+    "nut_secondary_pollfreqalert": 1,
+    "nut_secondary_finaldelay": 1,
+}
+
+
+def files_of(site: Site, host: Host) -> list[File]:
+    """Return what is on a host's disk; raises RefusedError as the roles' preflights do."""
+    files = _role_files(site, host)
+    return plain(files) if site.mode == "plain" else files
+
+
+def plain(files: Iterable[File]) -> list[File]:
+    """Return stock NUT as others set it up: the roles' files without what is ours."""
+    kept = []
+    for file in files:
+        if file.path.startswith("/etc/nut/") and not file.path.endswith("upssched.conf"):
+            lines = file.data.decode().splitlines(keepends=True)
+            text = "".join(line for line in lines if not OURS.match(line))
+            kept.append(dataclasses.replace(file, data=text.encode()))
+    return kept
+
+
+def _role_files(site: Site, host: Host) -> list[File]:
+    if host.name == site.primary:
+        variables = {
+            **SHORT_PRIMARY,
+            "nut_primary_address": host.address,
+            "nut_primary_capacity_seconds": site.measured,
+            "nut_primary_stop_seconds": host.stop_seconds,
+            "nut_primary_guests": [
+                {"name": guest.name, "order": guest.order, "stop_seconds": guest.down}
+                for guest in host.guests
+            ],
+            "nut_primary_clients": [
+                {
+                    "name": one.name,
+                    "address": one.address,
+                    "mac": one.mac,
+                    "stop_seconds": one.stop_seconds,
+                }
+                for one in site.hosts
+                if one.name != site.primary
+            ],
+            **site.primary_variables,
+            **host.variables,
+        }
+        unit = "pve-guests.service" if host.guests else ""
+        return RoleRun(
+            "nut_primary", variables, {"__nut_primary_guests_unit": {"stdout": unit}}
+        ).run()
+    variables = {
+        **SHORT_SECONDARY,
+        "nut_secondary_server": site.host(site.primary).address,
+        "nut_secondary_address": host.address,
+        **site.secondary_variables,
+        **host.variables,
+    }
+    seen = {"__nut_secondary_device": {"stat": {"exists": False}}}
+    return RoleRun("nut_secondary", variables, seen).run()
+
+
+def write_disk(upper: Path, root: Path, files: Iterable[File]) -> None:
+    """Write files into the upper layer of a host's disk, above the image's `root`."""
+    users, groups = _numbers(root / "etc/passwd"), _numbers(root / "etc/group")
+    for file in files:
+        target = upper / file.path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.data)
+        os.chown(target, users[file.owner], groups[file.group])
+        target.chmod(file.mode)
+
+
+def _numbers(file: Path) -> dict[str, int]:
+    lines = [line.split(":") for line in file.read_text(encoding="utf-8").splitlines()]
+    return {words[0]: int(words[2]) for words in lines}
