@@ -7,18 +7,22 @@ refuse or write a file, and all others are left out.
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 
 from releve.errors import RefusedError
 
 ROLES = Path(__file__).parents[2] / "roles"
+TURN = threading.Lock()  # many worlds are made at once, by Ansible's one loader of plugins
 # As action plugin `template` does it.
 TEMPLATE = {"trim_blocks": True, "lstrip_blocks": False}
 # Parts of a role that look at a host which has all its files.
@@ -57,6 +61,11 @@ class RoleRun:
 
         Raises RefusedError with the role's own words when one of its assertions fails.
         """
+        with TURN:
+            return self._run()
+
+    def _run(self) -> list[File]:
+        _find_plugins()
         folder = ROLES / self.role
         names: dict[str, Any] = {
             "ansible_facts": FACTS,
@@ -91,20 +100,30 @@ class RoleRun:
 
     def _task(self, words: dict[str, Any]) -> None:
         own = words.get("vars", {})
+        name = words.get("loop_control", {}).get("loop_var", "item")
+        results = []
         for item in self._value(words["loop"], own) if "loop" in words else [None]:
-            more = own | ({} if item is None else {"item": item})
-            if not self._wanted(words, more):
-                continue
-            if "template" in words:
-                self._template(self._value(words["template"], more), more)
-            elif "copy" in words:
-                self._copy(self._value(words["copy"], more))
-            elif "set_fact" in words:
-                self.variables |= self._value(words["set_fact"], more)
-            elif "assert" in words:
-                self._assert(words["assert"], more)
-            elif "command" in words:
-                self._command(self._value(words["command"], more), words["register"])
+            more = own | ({name: item} if "loop" in words else {})
+            if self._wanted(words, more):
+                results.append(self._do(words, more) | {name: item})
+        if "register" in words:
+            self.variables[words["register"]] = (
+                {"results": results} if "loop" in words else results[0]
+            )
+
+    def _do(self, words: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+        """Do a task once; return what it registers."""
+        if "template" in words:
+            self._template(self._value(words["template"], more), more)
+        elif "copy" in words:
+            self._copy(self._value(words["copy"], more))
+        elif "set_fact" in words:
+            self.variables |= self._value(words["set_fact"], more)
+        elif "assert" in words:
+            self._assert(words["assert"], more)
+        elif "command" in words:
+            return _run(self._value(words["command"], more))
+        return {}
 
     def _templar(self, more: dict[str, Any]) -> Any:
         return Templar(loader=self._loader, variables=self.variables | more)
@@ -126,18 +145,6 @@ class RoleRun:
         if not self._all_true(asked["that"], more):
             raise RefusedError(str(self._value(asked["fail_msg"], more)).strip())
 
-    def _command(self, asked: dict[str, Any], register: str) -> None:
-        """Run on this machine what the role runs on the controller."""
-        done = subprocess.run(
-            [str(word) for word in asked["argv"]],
-            input=asked.get("stdin"),
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        )
-        self.variables[register] = {"stdout": done.stdout, "stderr": done.stderr, "rc": 0}
-
     def _template(self, asked: dict[str, Any], more: dict[str, Any]) -> None:
         source = ROLES / self.role / "templates" / asked["src"]
         text = trust_as_template(source.read_text(encoding="utf-8"))
@@ -153,6 +160,25 @@ class RoleRun:
     def _write(self, asked: dict[str, Any], data: bytes) -> None:
         path, mode = str(asked["dest"]), int(asked["mode"], 8)
         self.files[path] = File(path, data, mode, asked["owner"], asked["group"])
+
+
+@functools.cache
+def _find_plugins() -> None:
+    """Find Ansible's own plugins; it wants that once for a process."""
+    init_plugin_loader([])
+
+
+def _run(asked: dict[str, Any]) -> dict[str, Any]:
+    """Run on this machine what the role runs on the controller."""
+    done = subprocess.run(
+        [str(word) for word in asked["argv"]],
+        input=asked.get("stdin"),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return {"stdout": done.stdout, "stderr": done.stderr, "rc": 0}
 
 
 def _does_something(tasks: list[dict[str, Any]]) -> bool:

@@ -114,15 +114,18 @@ class Run:
 
     def _ready(self, after: float) -> float | None:
         """Return the moment when everybody who is awaited is in, None before it."""
-        awaited = self.site.addresses.keys() if self.awaited is None else self.awaited
-        if set(awaited) <= self.logged_in():
+        if self._awaited() <= self.logged_in():
             self.world.journal.note("world", "ready", f"ready after {after:.0f} s")
             return time.monotonic()
         if after > READY_SECONDS:
-            missing = ", ".join(sorted(set(awaited) - self.logged_in()))
+            missing = ", ".join(sorted(self._awaited() - self.logged_in()))
             message = f"{self.folder.name}: {missing} did not log in within {READY_SECONDS:.0f} s"
             raise NotReadyError(message)
         return None
+
+    def _awaited(self) -> set[str]:
+        """Return the hosts that have to be logged in before anything happens, and at the end."""
+        return set(self.site.addresses if self.awaited is None else self.awaited)
 
     def logged_in(self) -> set[str]:
         """Return the hosts that upsd counts, the primary by its own local login."""
@@ -159,7 +162,8 @@ class Run:
         states = {host: self.hosts.view.state(host) for host in self.site.addresses}
         running = {host for host, state in states.items() if state is State.RUNNING}
         lines = timeline(self.folder)
-        outcome = judge(lines, running, self.logged_in(), self.site)
+        names = tuple(self.site.addresses)
+        outcome = judge(lines, running, self.logged_in(), names, self._awaited())
         (self.folder / "timeline.json").write_text(
             json.dumps({"lines": [line.as_json() for line in lines]}, indent=0), encoding="utf-8"
         )

@@ -142,4 +142,4 @@ def said(begin: float, end: float, *words: str) -> tuple[Event, ...]:
     return during(begin, end, "words", words, ())
 
 
-OWN = changed(primary_variables={"nut_primary_thresholds": "own"})
+OWN = changed(device={"thresholds": "own"})

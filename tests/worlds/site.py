@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import os
 import re
@@ -44,6 +45,7 @@ class Host:
     monitor_delay: float = 0.0
     hangs: bool = False
     wakes: bool = True
+    own_device: str = ""  # an ups.conf that somebody left on a client
     variables: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -63,6 +65,7 @@ class Site:
     low_battery: float = 15
     behaviour: Behaviour = "cyc"
     lies: Mapping[str, Any] = field(default_factory=dict)
+    device: Mapping[str, Any] = field(default_factory=dict)
     primary_variables: Mapping[str, Any] = field(default_factory=dict)
     secondary_variables: Mapping[str, Any] = field(default_factory=dict)
 
@@ -79,21 +82,24 @@ class Site:
 # What plain stock NUT has not: own thresholds, the timer of the time on battery, the last wait.
 OURS = re.compile(r"\s*(ignorelb|override\.|POWEROFF_WAIT|NOTIFYCMD)")
 # Delays of a lab: the roles' own are in minutes. Everything else is a role's default.
+SHORT_DEVICE: Mapping[str, Any] = {
+    "name": UPS,
+    "driver": "labups",
+    "port": UPS,
+    "offdelay": 3,
+    "ondelay": 4,
+}
 SHORT_PRIMARY: Mapping[str, Any] = {
-    "nut_primary_driver": "labups",
-    "nut_primary_port": UPS,
-    "nut_primary_ups": UPS,
     "nut_primary_broadcast": BROADCAST,
     "nut_primary_password": PASSWORDS["primary"],
     "nut_primary_secondary_password": PASSWORDS["secondary"],
+    "nut_primary_commissioning_seconds": 8,
     "nut_primary_ride_through_seconds": 5,
     "nut_primary_driver_poll": 1,
     "nut_primary_pollfreq": 2,
     "nut_primary_pollfreqalert": 1,
     "nut_primary_hostsync": 8,
     "nut_primary_finaldelay": 1,
-    "nut_primary_offdelay": 3,
-    "nut_primary_ondelay": 4,
     "nut_primary_poweroff_wait_seconds": 8,
     "nut_primary_boot_gate_seconds": 15,
     "nut_primary_rewake_settle": 3,
@@ -103,8 +109,8 @@ SHORT_PRIMARY: Mapping[str, Any] = {
     "nut_primary_rewake_min_charge": 20,
 }
 SHORT_SECONDARY: Mapping[str, Any] = {
-    "nut_secondary_ups": UPS,
     "nut_secondary_password": PASSWORDS["secondary"],
+    "nut_secondary_boot_gate_seconds": 15,
     "nut_secondary_pollfreq": 2,
     "nut_secondary_pollfreqalert": 1,
     "nut_secondary_finaldelay": 1,
@@ -129,42 +135,60 @@ def plain(files: Iterable[File]) -> list[File]:
 
 
 def _role_files(site: Site, host: Host) -> list[File]:
+    unit = {"stdout": "pve-guests.service" if host.guests else ""}
     if host.name == site.primary:
-        variables = {
-            **SHORT_PRIMARY,
-            "nut_primary_address": host.address,
-            "nut_primary_capacity_seconds": site.measured,
-            "nut_primary_stop_seconds": host.stop_seconds,
-            "nut_primary_guests": [
-                {"name": guest.name, "order": guest.order, "stop_seconds": guest.down}
-                for guest in host.guests
-            ],
-            "nut_primary_clients": [
-                {
-                    "name": one.name,
-                    "address": one.address,
-                    "mac": one.mac,
-                    "stop_seconds": one.stop_seconds,
-                }
-                for one in site.hosts
-                if one.name != site.primary
-            ],
-            **site.primary_variables,
-            **host.variables,
-        }
-        unit = "pve-guests.service" if host.guests else ""
-        return RoleRun(
-            "nut_primary", variables, {"__nut_primary_guests_unit": {"stdout": unit}}
-        ).run()
+        variables = _primary_variables(site, host)
+        return RoleRun("nut_primary", variables, {"__nut_primary_guests_unit": unit}).run()
+    monitors = [{"ups": UPS, "server": site.host(site.primary).address, "supplies": 1}]
     variables = {
         **SHORT_SECONDARY,
-        "nut_secondary_server": site.host(site.primary).address,
+        "nut_secondary_monitors": monitors,
         "nut_secondary_address": host.address,
         **site.secondary_variables,
         **host.variables,
     }
-    seen = {"__nut_secondary_device": {"stat": {"exists": False}}}
+    device = {"stat": {"exists": bool(host.own_device)}}
+    text = {"content": base64.b64encode(host.own_device.encode()).decode()}
+    seen = {
+        "__nut_secondary_guests_unit": unit,
+        "__nut_secondary_device": device,
+        "__nut_secondary_device_text": text,
+    }
     return RoleRun("nut_secondary", variables, seen).run()
+
+
+def _primary_variables(site: Site, host: Host) -> dict[str, Any]:
+    device = {**SHORT_DEVICE, "capacity_seconds": site.measured, **site.device}
+    clients = [one for one in site.hosts if one.name != site.primary]
+    return {
+        **SHORT_PRIMARY,
+        "nut_primary_devices": [device],
+        "nut_primary_address": host.address,
+        "nut_primary_stop_seconds": host.stop_seconds,
+        "nut_primary_guests": _guests(host),
+        "nut_primary_clients": [
+            {
+                "name": one.name,
+                "address": one.address,
+                "mac": one.mac,
+                "stop_seconds": one.stop_seconds,
+                "logs_in": True,
+                "devices": [UPS],
+                "guests": _guests(one),
+                "switch_powered_by": UPS,
+            }
+            for one in clients
+        ],
+        **site.primary_variables,
+        **host.variables,
+    }
+
+
+def _guests(host: Host) -> list[dict[str, Any]]:
+    return [
+        {"name": guest.name, "order": guest.order, "stop_seconds": guest.down}
+        for guest in host.guests
+    ]
 
 
 def write_disk(upper: Path, root: Path, files: Iterable[File]) -> None:

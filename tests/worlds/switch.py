@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from releve.command import run
@@ -81,7 +82,7 @@ def sweep() -> None:
     """Delete the namespaces of runs whose process is gone."""
     for name in network.namespaces(PREFIX):
         pid = name.removeprefix(PREFIX).partition("-")[0]
-        if not os.path.exists(f"/proc/{pid}"):
+        if not Path("/proc", pid).exists():
             for left in network.processes(name):
                 os.kill(left, 9)
             network.delete(name)

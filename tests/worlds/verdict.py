@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tests.worlds.site import Site
 
 CUTS = ("shutdown.return", "shutdown.stayoff", "load.off", "shutdown.reboot")
 ALERT = 4  # syslog's "warning" and worse
@@ -28,7 +27,8 @@ class Line:
     def as_json(self) -> dict[str, Any]:
         """Return it flat."""
         line = asdict(self)
-        return line.pop("more") | line
+        more: dict[str, Any] = line.pop("more")
+        return more | line
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,14 @@ class Outcome:
 
 
 def judge(
-    lines: Sequence[Line], running: Iterable[str], logged_in: Iterable[str], site: Site
+    lines: Sequence[Line],
+    running: Iterable[str],
+    logged_in: Iterable[str],
+    names: tuple[str, ...],
+    awaited: Iterable[str],
 ) -> Outcome:
     """Return the verdict on a timeline, and on who runs and is logged in at its end."""
-    names, up = tuple(site.addresses), set(running)
+    up, absent = set(running), set(awaited) - set(logged_in)
     later = [line for line in lines if line.at >= 0]
 
     def times(kind: str) -> dict[str, list[float]]:
@@ -97,7 +101,7 @@ def judge(
     return Outcome(
         up=tuple(name for name in names if name in up),
         dark=tuple(name for name in names if name not in up),
-        missing=tuple(name for name in names if name in up and name not in set(logged_in)),
+        missing=tuple(name for name in names if name in up & absent),
         unclean=tuple(
             line.subject for line in later if line.kind == "cut" and not line.more["clean"]
         ),
