@@ -18,6 +18,7 @@ from tests.worlds.scenarios import (
     during,
     forced,
     mains,
+    nobody_before,
     off_comes_last,
     said,
     times,
@@ -156,6 +157,19 @@ TWENTY = (
         checks=(times("nas", 1), times("pve1", 2)),
     ),
     Scenario(
+        "15",
+        "two UPSes: one loses its mains, 25 s later the other one does",
+        (
+            Event(2, "mains", "off", "ups2"),
+            Event(27, "mains", "off", "ups1"),
+            Event(72, "mains", "on"),
+        ),
+        105,
+        {"plain": "clean", "stock": "clean"},
+        site=changed(ups=("ups1", "ups2")),
+        checks=(nobody_before(27), off_comes_last),
+    ),
+    Scenario(
         "17",
         "the mains go again when everybody is just back",
         (*mains(2, 38, 55, 95), Event(55, "charge", 60)),
@@ -219,11 +233,8 @@ REPORTS = (
         "calibration long ago, then the mains go",
         (*said(2, 6, "CAL"), *mains(12, 75)),
         110,
-        {"plain": "cut", "stock": "clean"},
-        why={
-            "plain": "it takes LB for the calibration's",
-            "stock": "the timer does not ask for LB",
-        },
+        {"plain": "clean", "stock": "clean"},
+        why={"plain": CALIBRATION},
     ),
     Scenario(
         "V3-A",
@@ -248,6 +259,14 @@ REPORTS = (
         {"plain": "clean", "stock": "clean"},
         site=with_host(NAS, stop_seconds=4),
         checks=(off_comes_last,),
+    ),
+    Scenario(
+        "V5",
+        "a client has a section of its own in ups.conf",
+        mains(2, 45),
+        75,
+        {"stock": "refused"},
+        site=with_host(GATEWAY, own_device="[ups]\n  driver = usbhid-ups\n  port = auto\n"),
     ),
 )
 

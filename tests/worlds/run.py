@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import shutil
 import time
@@ -10,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.worlds.hosts import Hosts
-from tests.worlds.site import UPS, Site
 from tests.worlds.switch import Switch
 from tests.worlds.verdict import Line, Outcome, judge
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from tests.worlds.site import Site
+
 TICK = 0.1  # seconds
 LOOK = 1.0  # seconds between two looks at who is logged in
 READY_SECONDS = 60.0
@@ -32,11 +34,15 @@ READY_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """At `at` seconds after everybody was ready, `what` happens; see Run.happen for the words."""
+    """At `at` seconds after everybody was ready, `what` happens; see Run.happen for the words.
+
+    `ups`: to this one alone, else to all.
+    """
 
     at: float
     what: str
     value: Any = None
+    ups: str = ""
 
 
 class NotReadyError(Exception):
@@ -55,33 +61,43 @@ class Run:
     number: int
     awaited: frozenset[str] | None = None
     hosts: Hosts = field(init=False)
-    world: World = field(init=False)
+    worlds: dict[str, World] = field(init=False)
+    journal: Journal = field(init=False)
     switch: Switch = field(init=False)
 
     def __post_init__(self) -> None:
         """Put the parts together."""
-        site = self.site
-        ups = self.folder / "ups"
-        journal = Journal(self.folder / "events.jsonl")
+        site, folder = self.site, self.folder / "ups"
+        self.journal = journal = Journal(self.folder / "events.jsonl")
         self.switch = Switch.of(self.number, site.addresses)
         self.hosts = Hosts(site, self.folder, self.root, self.switch, journal)
-        self.world = World(
-            ups=UPS,
-            folder=ups,
-            machines=self.hosts.view,
-            journal=journal,
-            battery=Battery(site.capacity),
-            fed=tuple(site.addresses),
-            wake={host.mac: host.name for host in site.hosts if host.wakes},
-            behaviour=site.behaviour,
-            low_battery_seconds=site.low_battery,
-        )
+        wake = {host.mac: host.name for host in site.hosts if host.wakes}
+        self.worlds = {}
+        for ups in site.ups:
+            self.worlds[ups] = World(
+                ups=ups,
+                folder=folder,
+                machines=self.hosts.view,
+                journal=journal,
+                battery=Battery(site.capacity),
+                fed=tuple(site.addresses),
+                # A host that two UPSes feed is woken by one of them.
+                wake=wake if ups == site.ups[0] else {},
+                carried=functools.partial(self._carried, ups),
+                behaviour=site.behaviour,
+                low_battery_seconds=site.low_battery,
+            )
+
+    def _carried(self, ups: str, _host: str) -> bool:
+        """Whether another UPS than this one gives power; each feeds all hosts."""
+        return any(world.output for name, world in self.worlds.items() if name != ups)
 
     def run(self) -> Outcome:
         """Run it; raises RefusedError as the roles do, NotReadyError, CommandError."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        self.world.prepare()
+        for world in self.worlds.values():
+            world.prepare()
         self.hosts.prepare()
         try:
             self.switch.make()
@@ -94,7 +110,8 @@ class Run:
     def _live(self) -> Outcome:
         for host in self.site.addresses:
             self.hosts.start(host)
-        self.world.obey({"lies": self.site.lies})
+        for world in self.worlds.values():
+            world.obey({"lies": self.site.lies})
         todo = sorted(self.events, key=lambda event: event.at)
         begin: float | None = None
         started = last = time.monotonic()
@@ -103,8 +120,10 @@ class Run:
             while begin is None or last - begin < self.seconds:
                 time.sleep(TICK)
                 now = time.monotonic()
-                self.world.tick(now, now - last, magic.heard_addresses(heard))
-                self.hosts.tick(output=self.world.output)
+                called = magic.heard_addresses(heard)
+                for world in self.worlds.values():
+                    world.tick(now, now - last, called)
+                self.hosts.tick(output=any(world.output for world in self.worlds.values()))
                 last = now
                 if begin is None and now - looked >= LOOK:
                     looked, begin = now, self._ready(now - started)
@@ -115,7 +134,7 @@ class Run:
     def _ready(self, after: float) -> float | None:
         """Return the moment when everybody who is awaited is in, None before it."""
         if self._awaited() <= self.logged_in():
-            self.world.journal.note("world", "ready", f"ready after {after:.0f} s")
+            self.journal.note("world", "ready", f"ready after {after:.0f} s")
             return time.monotonic()
         if after > READY_SECONDS:
             missing = ", ".join(sorted(self._awaited() - self.logged_in()))
@@ -131,7 +150,7 @@ class Run:
         """Return the hosts that upsd counts, the primary by its own local login."""
         try:
             with magic.inside(network.NETNS / self.switch.namespace(self.site.primary)):
-                look = look_at(UPS, "127.0.0.1")
+                look = look_at(self.site.ups[0], "127.0.0.1")
         except (NoAnswerError, OSError):
             return set()
         local = {"127.0.0.1": self.site.primary, "::1": self.site.primary}
@@ -141,7 +160,7 @@ class Run:
     def happen(self, event: Event) -> None:
         """Let one event happen; a word that the UPS knows goes to it."""
         words = event.what if event.value is None else f"{event.what} {event.value}"
-        self.world.journal.note("world", "event", words, event=event.what)
+        self.journal.note("world", "event", words, event=event.what)
         match event.what:
             case "switch":
                 self.switch.power(up=event.value == "on")
@@ -154,9 +173,11 @@ class Run:
             case "do":
                 host, *argv = event.value
                 said = self.hosts.inside(host, *argv)
-                self.world.journal.note(host, "said", said[:300])
+                self.journal.note(host, "said", said[:300])
             case _:
-                self.world.obey({event.what: event.value})
+                for ups, world in self.worlds.items():
+                    if event.ups in {"", ups}:
+                        world.obey({event.what: event.value})
 
     def _judge(self) -> Outcome:
         states = {host: self.hosts.view.state(host) for host in self.site.addresses}

@@ -114,6 +114,16 @@ def times(host: str, count: int) -> Check:
     return check
 
 
+def nobody_before(at: float) -> Check:
+    """Return a check that nobody is shut down before a moment."""
+
+    def check(outcome: Outcome) -> str:
+        early = [host for host, begun in outcome.shutdowns.items() if begun and begun[0] < at]
+        return f"shut down before {at} s: {', '.join(early)}" if early else ""
+
+    return check
+
+
 def changed(site: Site = TOWN, **what: Any) -> Site:
     """Return a site with other settings."""
     return dataclasses.replace(site, **what)

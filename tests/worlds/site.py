@@ -53,12 +53,14 @@ class Host:
 class Site:
     """Hosts, of which one has the cable of the UPS, and what the roles are told about them.
 
+    With several UPSes, each feeds every host by a supply of its own, and one supply is enough.
     `capacity` is what the battery really carries at full load, `measured` what the town file says;
     `low_battery` is where the UPS itself says LB. All times are seconds.
     """
 
     hosts: tuple[Host, ...]
     primary: str
+    ups: tuple[str, ...] = (UPS,)
     mode: Mode = "stock"
     capacity: float = 60
     measured: int = 60
@@ -83,9 +85,7 @@ class Site:
 OURS = re.compile(r"\s*(ignorelb|override\.|POWEROFF_WAIT|NOTIFYCMD)")
 # Delays of a lab: the roles' own are in minutes. Everything else is a role's default.
 SHORT_DEVICE: Mapping[str, Any] = {
-    "name": UPS,
     "driver": "labups",
-    "port": UPS,
     "offdelay": 3,
     "ondelay": 4,
 }
@@ -139,7 +139,8 @@ def _role_files(site: Site, host: Host) -> list[File]:
     if host.name == site.primary:
         variables = _primary_variables(site, host)
         return RoleRun("nut_primary", variables, {"__nut_primary_guests_unit": unit}).run()
-    monitors = [{"ups": UPS, "server": site.host(site.primary).address, "supplies": 1}]
+    server = site.host(site.primary).address
+    monitors = [{"ups": ups, "server": server, "supplies": 1} for ups in site.ups]
     variables = {
         **SHORT_SECONDARY,
         "nut_secondary_monitors": monitors,
@@ -159,10 +160,11 @@ def _role_files(site: Site, host: Host) -> list[File]:
 
 def _primary_variables(site: Site, host: Host) -> dict[str, Any]:
     device = {**SHORT_DEVICE, "capacity_seconds": site.measured, **site.device}
+    devices = [{**device, "name": ups, "port": ups} for ups in site.ups]
     clients = [one for one in site.hosts if one.name != site.primary]
     return {
         **SHORT_PRIMARY,
-        "nut_primary_devices": [device],
+        "nut_primary_devices": devices,
         "nut_primary_address": host.address,
         "nut_primary_stop_seconds": host.stop_seconds,
         "nut_primary_guests": _guests(host),
@@ -173,7 +175,7 @@ def _primary_variables(site: Site, host: Host) -> dict[str, Any]:
                 "mac": one.mac,
                 "stop_seconds": one.stop_seconds,
                 "logs_in": True,
-                "devices": [UPS],
+                "devices": list(site.ups),
                 "guests": _guests(one),
                 "switch_powered_by": UPS,
             }

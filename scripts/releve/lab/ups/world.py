@@ -12,6 +12,7 @@ from releve.lab.ups.lies import Liar
 from releve.lab.ups.machines import Machines, State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 # cyc: shutdown.return cycles the output even on line; ign: it is ignored there, and a countdown
@@ -44,6 +45,8 @@ class World:
     battery: Battery
     fed: tuple[str, ...]
     wake: dict[str, str] = field(default_factory=dict)
+    # Whether another UPS holds a host: then it loses nothing here, and gains nothing.
+    carried: Callable[[str], bool] = lambda _host: False
     behaviour: Behaviour = "cyc"
     words: tuple[str, ...] = ()  # said besides, for as long as they stand here
     liar: Liar = field(default_factory=Liar)
@@ -149,7 +152,7 @@ class World:
     def _off(self, why: str) -> None:
         self.output, self.cut_at, self.on_at = False, None, None
         self.journal.note(self.ups, "output-off", f"output off: {why}")
-        met = {host: self.machines.state(host) for host in self.fed}
+        met = {host: self.machines.state(host) for host in self.fed if not self.carried(host)}
         for host, state in met.items():
             clean = state is not State.RUNNING
             words = "was down" if clean else "UNCLEAN: lost its power while it ran"
@@ -163,7 +166,8 @@ class World:
         self.output, self.on_at = True, None
         self.journal.note(self.ups, "output-on", "output on")
         for host in self.fed:
-            self._power_on(host, "powers on with the output")
+            if not self.carried(host):
+                self._power_on(host, "powers on with the output")
 
     def _wake(self, host: str | None) -> None:
         if host in self.fed and self.output and self.states.get(host) is State.HALTED:

@@ -184,3 +184,47 @@ def test_the_battery_charges_faster_than_it_empties(bench: Bench) -> None:
     bench.run(7.5)
 
     assert bench.world.battery.full
+
+
+def test_a_deaf_ups_takes_the_command_and_does_nothing(bench: Bench) -> None:
+    bench.order(behaviour="deaf", mains="off")
+    bench.run(1)
+    bench.driver("shutdown.return")
+    bench.run(10)
+
+    assert bench.kinds("ups1") == ["command", "ignored"]
+    assert bench.world.output
+
+
+def test_words_are_said_besides_for_a_while(bench: Bench) -> None:
+    bench.order(words=["LB", "RB"])
+    bench.run(1)
+    assert bench.status() == "OL LB RB"
+
+    bench.order(words=[])
+    bench.run(1)
+    assert bench.status() == "OL"
+
+
+def test_a_lie_reaches_what_is_published(bench: Bench) -> None:
+    bench.order(lies={"battery.runtime": "absent", "ups.status": "frozen"})
+    bench.run(1)
+    bench.order(mains="off")
+    bench.run(5)
+
+    values = json.loads((bench.folder / "ups1.json").read_text())["vars"]
+    assert "battery.runtime" not in values
+    assert values["ups.status"] == "OL"
+    assert bench.world.battery.left < 56
+
+
+def test_a_host_that_another_ups_carries_loses_nothing(bench: Bench) -> None:
+    bench.world.carried = lambda host: host == "pve1"
+    bench.order(mains="off")
+    bench.run(70)
+    bench.order(mains="on")
+    bench.run(5)
+
+    assert bench.cuts() == {"nas": False}
+    assert bench.hosts.states["pve1"] is State.RUNNING
+    assert bench.kinds("pve1") == []

@@ -1,0 +1,63 @@
+"""A world's hosts get what the roles would write, and what a role refuses is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from tests.worlds.scenarios import GATEWAY, NAS, OWN, PVE, TOWN, changed, with_host
+from tests.worlds.site import UPS, files_of
+
+from releve.errors import RefusedError
+
+
+def test_the_primary_gets_all_of_the_role_in_the_safe_order() -> None:
+    files = [file.path for file in files_of(TOWN, PVE)]
+
+    assert files.index("/etc/nut/nut.conf") == 0
+    assert files.index("/etc/nut/nut.conf") < files.index("/etc/nut/ups.conf")
+    assert {"/etc/nut/upsmon.conf", "/etc/nut/upsd.users", "/etc/releve/rewake.json"} < set(files)
+
+
+def test_templates_are_rendered_as_ansible_does_it() -> None:
+    written = {file.path: file for file in files_of(TOWN, PVE)}
+    monitor = written["/etc/nut/upsmon.conf"]
+
+    assert (monitor.mode, monitor.owner, monitor.group) == (0o640, "root", "nut")
+    assert b"{{" not in monitor.data
+    assert f"MONITOR {UPS}@localhost 1 primary".encode() in monitor.data
+    woken = json.loads(written["/etc/releve/rewake.json"].data)[0]["hosts"]
+    assert [host["name"] for host in woken] == ["nas", "gw"]
+
+
+def test_only_a_host_with_guests_gets_the_boot_gate() -> None:
+    gate = "/usr/local/lib/releve/boot-gate"
+    as_nas = dataclasses.replace(TOWN, primary="nas")
+
+    assert gate in {file.path for file in files_of(TOWN, PVE)}
+    assert gate not in {file.path for file in files_of(as_nas, NAS)}
+    assert gate in {file.path for file in files_of(as_nas, PVE)}
+
+
+def test_a_battery_that_is_too_weak_is_refused_in_the_role_s_words() -> None:
+    with pytest.raises(RefusedError, match="fit a bigger battery"):
+        files_of(changed(measured=25), PVE)
+
+
+def test_a_client_that_drives_a_ups_is_refused() -> None:
+    site = with_host(GATEWAY, own_device="[ups]\n  driver = usbhid-ups\n")
+
+    with pytest.raises(RefusedError, match="would cut that UPS"):
+        files_of(site, site.host("gw"))
+
+
+def test_plain_nut_has_nothing_of_ours() -> None:
+    ours = {file.path: file.data for file in files_of(OWN, PVE)}
+    plain = {file.path: file.data for file in files_of(dataclasses.replace(OWN, mode="plain"), PVE)}
+
+    assert b"ignorelb" in ours["/etc/nut/ups.conf"]
+    assert b"POWEROFF_WAIT" in ours["/etc/nut/nut.conf"]
+    assert all(path.startswith("/etc/nut/") for path in plain)
+    for word in (b"ignorelb", b"override.", b"upssched", b"\nPOWEROFF_WAIT"):
+        assert not any(word in data for data in plain.values()), word

@@ -1,0 +1,92 @@
+"""The page docs/explanation/power-scenarios.md: what happens in each scenario in each mode.
+
+It says what is expected; `scripts/test power` fails where the worlds end otherwise.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.worlds.catalogue import REPORTS, TWENTY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.worlds.scenarios import Scenario
+    from tests.worlds.site import Mode
+
+FILE = Path(__file__).parents[2] / "docs" / "explanation" / "power-scenarios.md"
+COLUMNS: dict[Mode, str] = {"plain": "plain NUT", "stock": "stock", "policy": "policy"}
+WORDS = {
+    "rides": "rides it out",
+    "clean": "clean, all back",
+    "early": "clean, all back, but too early",
+    "refused": "refused",
+    "cut": "**cut while running**",
+    "dark": "**stays dark**",
+}
+HEAD = """\
+# What a power cut does, scenario by scenario
+
+Written by `python -m tests.worlds --page`, not by hand. `scripts/test power` runs every cell of
+these tables and fails where one ends otherwise.
+
+Each scenario runs in a small world of its own: three hosts (one with the UPS's cable and with
+guests, a NAS, a gateway), each with the real upsd, upsmon, upssched, upsdrvctl and shutdown hook
+of Debian 13 (NUT 2.8.1), on the configuration that the roles write, with shorter delays; the
+switch, the mains, the battery and the output relay are simulated. A host is cut *while running*
+when the output goes off before its file systems are down.
+
+- **plain NUT**: the same monitors and users without what is ours: no own thresholds, no timer of
+  the time on battery, no last wait (POWEROFF_WAIT), no boot gate, nobody who wakes.
+- **stock**: what the roles set up by default.
+
+In every scenario it is also checked that no power command reaches the UPS before the last host's
+file systems are down, and none at all when nobody was shut down.
+"""
+CAUSES = """\
+## What no program can save
+
+- **A UPS that goes on saying OL while it is on battery.** Nobody can know; the alarm that comes
+  first is the weekly quick test, which must show and come back, and a level-4 drill before this
+  UPS may guard anything.
+- **A driver that is dead before the cut.** upsmon says so within seconds (COMMBAD, then NOCOMM
+  every few minutes): that alarm is a matter of minutes, not of days.
+- **A switch that loses its power with the mains.** The clients do not hear of the cut. The deploy
+  refuses a client whose path is not fed by the UPS and that has no second one.
+- **A client that never stops.** The others wait HOSTSYNC for it, then go down in time; it is cut.
+"""
+
+
+def render() -> str:
+    """Return the whole page."""
+    return "\n".join(
+        (
+            HEAD,
+            "## The twenty\n",
+            _table(TWENTY),
+            "## From reports of other sites\n",
+            _table(REPORTS),
+            CAUSES,
+        )
+    )
+
+
+def _table(scenarios: Iterable[Scenario]) -> str:
+    listed = list(scenarios)
+    modes = [mode for mode in COLUMNS if any(mode in one.expected for one in listed)]
+    rows = [
+        f"| | what happens | {' | '.join(COLUMNS[mode] for mode in modes)} |",
+        f"|-|-|{'-|' * len(modes)}",
+    ]
+    for one in listed:
+        cells = [WORDS[one.expected[mode]] if mode in one.expected else "" for mode in modes]
+        rows.append(f"| {one.id} | {one.title} | {' | '.join(cells)} |")
+    notes = [
+        f"- {one.id}, {COLUMNS[mode]}: {words}."
+        for one in listed
+        for mode, words in one.why.items()
+        if mode in modes
+    ]
+    return "\n".join((*rows, "", *notes, ""))
