@@ -25,6 +25,7 @@ ROLES = Path(__file__).parents[2] / "roles"
 TURN = threading.Lock()  # many worlds are made at once, by Ansible's one loader of plugins
 # As action plugin `template` does it.
 TEMPLATE = {"trim_blocks": True, "lstrip_blocks": False}
+PACKED: dict[str, str] = {}
 # Parts of a role that look at a host which has all its files.
 LOOKING = ("gate", "freshness", "services", "clients")
 FACTS = {
@@ -79,6 +80,11 @@ class RoleRun:
             if (folder / part / "main.yml").exists():
                 names |= self._load(folder / part / "main.yml")
         self.variables = names | self.variables | self.seen
+        for name in names:
+            if name.endswith("_program"):  # packed by a program of its own: once is enough
+                if name not in PACKED:
+                    PACKED[name] = self._value(names[name], {})
+                self.variables[name] = PACKED[name]
         self._tasks(self._load(folder / "tasks" / "main.yml"))
         return list(self.files.values())
 
