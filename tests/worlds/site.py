@@ -64,7 +64,7 @@ class Site:
     mode: Mode = "stock"
     capacity: float = 60
     measured: int = 60
-    low_battery: float = 15
+    low_battery: float = 36
     behaviour: Behaviour = "cyc"
     lies: Mapping[str, Any] = field(default_factory=dict)
     device: Mapping[str, Any] = field(default_factory=dict)
