@@ -165,7 +165,7 @@ def _primary_variables(site: Site, host: Host) -> dict[str, Any]:
     return {
         **SHORT_PRIMARY,
         "nut_primary_devices": devices,
-        "nut_primary_address": host.address,
+        "nut_primary_addresses": [host.address],
         "nut_primary_stop_seconds": host.stop_seconds,
         "nut_primary_guests": _guests(host),
         "nut_primary_clients": [
