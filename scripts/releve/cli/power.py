@@ -9,6 +9,7 @@ from releve.cli.lazy import LazyGroup
 # verb -> (module in this package, one line of help)
 VERBS = {
     "believe": ("power_believe", "Say what a UPS can be believed about."),
+    "lint": ("power_lint", "Judge NUT's files: what would go wrong in a power cut."),
 }
 
 

@@ -13,6 +13,7 @@ VERBS = {
     "look": "look",
     "measure": "measuring",
     "notify": "notify",
+    "lint": "lint.verb",
     "rewake": "rewake",
     "shadow": "shadow",
     "test-battery": "battery",

@@ -1,0 +1,40 @@
+"""`releve power lint`: judge a directory of NUT files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from releve.cli.options import json_option
+from releve.power.lint.verb import exit_code, lines, lint
+
+if TYPE_CHECKING:
+    from releve.errors import ExitCode
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "--facts", type=click.Path(path_type=Path), help="What is known of its host, a JSON file."
+)
+@click.option(
+    "--server", type=click.Path(path_type=Path), help="The directory of the upsd that it names."
+)
+@json_option
+def command(folder: Path, facts: Path | None, server: Path | None, as_json: bool) -> ExitCode:
+    """Read NUT's files in DIR as NUT 2.8.1 does, and say what would go wrong in a power cut.
+
+    Exit 4 when it is refused. docs/reference/power-findings.md explains each finding.
+
+    Example: releve power lint /etc/nut
+    """
+    report = lint(folder, facts=facts, server=server)
+    if as_json:
+        click.echo(json.dumps(report.document()))
+    else:
+        for line in lines(report, folder):
+            click.echo(line)
+    return exit_code(report)

@@ -1,0 +1,204 @@
+"""What several files must agree on: each MONITOR line against the upsd that it means.
+
+The upsd is this host's own, or the one whose directory was given beside it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from releve.power.lint.finding import Rules, Spot
+from releve.power.lint.rules_ups import is_simulated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from releve.power.lint.model import Configuration, Monitor, User
+
+RULES = Rules()
+FILE = "upsmon.conf"
+
+
+def _with_server(conf: Configuration) -> Iterator[tuple[Monitor, Configuration]]:
+    """Yield each MONITOR line with the files of the upsd that it means, if known."""
+    for one in conf.monitors:
+        if conf.is_own(one.host):
+            yield one, conf
+        elif conf.server is not None:
+            yield one, conf.server
+
+
+def _with_user(conf: Configuration) -> Iterator[tuple[Monitor, User]]:
+    for one, server in _with_server(conf):
+        user = server.users.user(one.user) if server.users else None
+        if user is not None:
+            yield one, user
+
+
+@RULES.refuse(
+    "UM_USER_NOT_IN_UPSD_USERS",
+    "upsd has no user {at}: the login is refused, nobody waits for this host and it sets no FSD",
+    "name a user of upsd.users; capitals count",
+)
+def user_unknown(conf: Configuration) -> Iterator[Spot]:
+    """Find a login of nobody."""
+    for one, server in _with_server(conf):
+        if server.users is not None and server.users.user(one.user) is None:
+            yield Spot(FILE, one.line, one.user)
+
+
+@RULES.refuse(
+    "UM_USER_HAS_NO_UPSMON_ROLE",
+    "the user {at} has no upsmon role (or no password) in upsd.users: the login is denied, nobody"
+    " waits for this host",
+    "give that user `upsmon primary` or `upsmon secondary`",
+)
+def no_role(conf: Configuration) -> Iterator[Spot]:
+    """Find a login that upsd denies."""
+    for one, user in _with_user(conf):
+        if not user.may_login:
+            yield Spot(FILE, one.line, one.user)
+
+
+@RULES.refuse(
+    "UM_USER_TOO_WEAK",
+    "the user {at} is a secondary for upsd and a primary here: it may not set FSD, so that clients"
+    " learn nothing before the cut",
+    "give that user `upsmon primary` in upsd.users",
+)
+def too_weak(conf: Configuration) -> Iterator[Spot]:
+    """Find a primary that cannot lead."""
+    for one, user in _with_user(conf):
+        if one.is_primary and user.may_login and not user.may_lead:
+            yield Spot(FILE, one.line, one.user)
+
+
+@RULES.refuse(
+    "UM_WRONG_PASSWORD",
+    "the password of {at} is not the one of upsd.users: the login is refused, nobody waits for this"
+    " host",
+    "give both files the same password",
+)
+def wrong_password(conf: Configuration) -> Iterator[Spot]:
+    """Find two passwords that differ."""
+    for one, user in _with_user(conf):
+        if user.password is not None and user.password != one.password:
+            yield Spot(FILE, one.line, one.user)
+
+
+@RULES.refuse(
+    "UM_UPS_NOT_IN_UPS_CONF",
+    "upsd has no device {at}: this host watches nothing there",
+    "name a section of ups.conf",
+)
+def ups_unknown(conf: Configuration) -> Iterator[Spot]:
+    """Find a UPS that nobody drives."""
+    for one, server in _with_server(conf):
+        if server.ups is not None and server.sections and server.ups.section(one.ups) is None:
+            yield Spot(FILE, one.line, one.ups)
+
+
+@RULES.refuse(
+    "UM_NOBODY_LISTENS",
+    "upsd does not listen where {at} is asked for: this host watches nothing there",
+    "add LISTEN 127.0.0.1, or name an address and a port on which upsd listens",
+)
+def nobody_listens(conf: Configuration) -> Iterator[Spot]:
+    """Find a connection that nobody takes."""
+    for one, server in _with_server(conf):
+        serves = server.mode in ("standalone", "netserver")
+        if serves and server.upsd and not server.upsd.hears(one.host, one.port):
+            yield Spot(FILE, one.line, one.system)
+
+
+@RULES.refuse(
+    "UM_LOCAL_MONITOR_IN_NETCLIENT",
+    "a client (MODE=netclient) watches {at} on itself, where no upsd runs",
+    "name the primary's address, or set MODE=netserver",
+)
+def local_in_client(conf: Configuration) -> Iterator[Spot]:
+    """Find a client that asks itself."""
+    for one in conf.monitors if conf.mode == "netclient" else ():
+        if conf.is_own(one.host):
+            yield Spot(FILE, one.line, one.ups)
+
+
+@RULES.refuse(
+    "UM_LOCAL_SECONDARY_NEVER_KILLS_POWER",
+    "{at} is plugged in here, yet this host is its secondary: nobody sets FSD and nobody cuts",
+    "write `primary` in this MONITOR line",
+)
+def local_secondary(conf: Configuration) -> Iterator[Spot]:
+    """Find a host with the cable that calls itself secondary."""
+    for one in conf.monitors:
+        section = conf.section_of(one)
+        serves = conf.mode in ("standalone", "netserver") or (conf.mode is None and section)
+        driven = section is not None and section.driver != "dummy-ups"
+        unread = conf.ups is None and conf.mode is not None
+        if not one.is_primary and conf.is_own(one.host) and serves and (driven or unread):
+            yield Spot(FILE, one.line, one.system)
+
+
+@RULES.refuse(
+    "UM_SECONDARY_WITH_DRIVERS",
+    "this host is only a secondary of others and drives [{at}]: its shutdown would cut that UPS",
+    "remove the section, or watch that UPS as its primary",
+)
+def secondary_with_drivers(conf: Configuration) -> Iterator[Spot]:
+    """Find a secondary with a cable in its hand."""
+    remote = [one for one in conf.monitors if not conf.is_own(one.host) and not one.is_primary]
+    if conf.mode != "netclient" and remote and len(remote) == len(conf.monitors):
+        flagged = conf.upsmon is not None and conf.upsmon.last("POWERDOWNFLAG") is not None
+        for one in conf.sections if flagged else ():
+            if not is_simulated(one):
+                yield Spot("ups.conf", one.line, one.name)
+
+
+@RULES.warn(
+    "UM_REMOTE_PRIMARY",
+    "this host is the primary of {at}, which is on another host (or under another of its names)",
+    "be secondary there; the host with the cable is the primary, at localhost",
+)
+def remote_primary(conf: Configuration) -> Iterator[Spot]:
+    """Find a primary far from the cable."""
+    for one in conf.monitors:
+        if one.is_primary and not conf.is_own(one.host):
+            yield Spot(FILE, one.line, one.system)
+
+
+@RULES.refuse(
+    "UM_CERTVERIFY_WITHOUT_PATH",
+    "CERTVERIFY 1 without CERTPATH: upsmon drops every connection",
+    "set CERTPATH to the folder with the authority's certificate",
+)
+def verify_without_path(conf: Configuration) -> Iterator[Spot]:
+    """Find a check that nothing can pass."""
+    if conf.upsmon and conf.upsmon.number("CERTVERIFY", 0) == 1:
+        found = conf.upsmon.last("CERTVERIFY")
+        if conf.upsmon.value("CERTPATH") is None and found:
+            yield Spot(FILE, found.number)
+
+
+@RULES.refuse(
+    "UM_FORCESSL_WITHOUT_SERVER",
+    "FORCESSL 1, and the upsd of {at} has no CERTPATH and CERTIDENT: no connection is made",
+    "give upsd its certificate (Debian's NUT takes CERTPATH and CERTIDENT, not CERTFILE)",
+)
+def force_without_server(conf: Configuration) -> Iterator[Spot]:
+    """Find a demand that the server cannot meet."""
+    if conf.upsmon and conf.upsmon.number("FORCESSL", 0) == 1:
+        for one, server in _with_server(conf):
+            if server.upsd and not {"CERTPATH", "CERTIDENT"} <= server.upsd.values.keys():
+                yield Spot(FILE, one.line, one.system)
+
+
+@RULES.refuse(
+    "UM_CERTPATH_ABSENT",
+    "the folder of CERTPATH is not there: upsmon ends, or trusts nobody",
+    "name the folder with the certificates",
+)
+def certificates_absent(conf: Configuration) -> Iterator[Spot]:
+    """Find certificates that are not there."""
+    found = conf.upsmon.last("CERTPATH") if conf.upsmon else None
+    if found and conf.facts.paths.get(found.words[1]) is False:
+        yield Spot(FILE, found.number)

@@ -1,0 +1,267 @@
+"""ups.conf: the devices and their drivers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from releve.power.lint import drivers
+from releve.power.lint.finding import Rules, Spot
+from releve.power.lint.model import Section, atoi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from releve.power.lint.model import Configuration, Option
+
+RULES = Rules()
+FILE = "ups.conf"
+
+
+def knows(conf: Configuration, driver: str) -> bool:
+    """Tell whether a driver is there: on the host when it was looked at, else in Debian 13."""
+    there = conf.facts.drivers
+    return driver in (drivers.OPTIONS if there is None else there)
+
+
+def is_simulated(section: Section) -> bool:
+    """Tell whether a device is a file that somebody writes; NAME@HOST repeats a real one."""
+    return section.driver == "dummy-ups" and "@" not in (section.value("port") or "")
+
+
+@RULES.refuse(
+    "UC_NO_SECTION",
+    "ups.conf has no device, so that there is nothing to serve and nothing to watch",
+    "add a section for the UPS (`nut-scanner` finds it), or make this host a client",
+)
+def no_section(conf: Configuration) -> Iterator[Spot]:
+    """Find a server without a device."""
+    local = any(conf.is_own(one.host) for one in conf.monitors)
+    serves = conf.mode in ("none", "standalone", "netserver") or (conf.mode is None and local)
+    if conf.ups and not conf.sections and serves:
+        yield Spot(FILE)
+
+
+@RULES.warn(
+    "UC_DUP_SECTION",
+    "[{at}] is opened twice: NUT makes one device of both, in which the last settings win",
+    "keep one section a device",
+)
+def twice(conf: Configuration) -> Iterator[Spot]:
+    """Find sections of one name."""
+    if conf.ups:
+        yield from (Spot(FILE, line, name) for name, line in conf.ups.repeats)
+
+
+@RULES.refuse(
+    "UC_DUP_SECTION_CLASH",
+    "two devices are both called [{at}]: NUT makes one of them and never starts the other",
+    "give each device a name of its own",
+)
+def clash(conf: Configuration) -> Iterator[Spot]:
+    """Find two devices in one section."""
+    for name, line in conf.ups.repeats if conf.ups else ():
+        section = conf.ups.section(name) if conf.ups else None
+        for key in ("driver", "port", "serial") if section else ():
+            values = {one.value for one in section.options if one.name == key} if section else {}
+            if len(values) > 1:
+                yield Spot(FILE, line, name)
+                break
+
+
+@RULES.refuse(
+    "UC_NO_DRIVER",
+    "[{at}] names no driver, so that nothing starts for it",
+    "add `driver = ` with the name that `nut-scanner` gives",
+)
+def no_driver(conf: Configuration) -> Iterator[Spot]:
+    """Find a device without a driver."""
+    yield from (Spot(FILE, one.line, one.name) for one in conf.sections if not one.driver)
+
+
+@RULES.refuse(
+    "UC_NO_PORT",
+    "[{at}] has no port, so that its driver does not start and upsd leaves the device out",
+    "add `port = auto` for USB, else the line or the address",
+)
+def no_port(conf: Configuration) -> Iterator[Spot]:
+    """Find a device without a port."""
+    yield from (Spot(FILE, one.line, one.name) for one in conf.sections if not one.value("port"))
+
+
+@RULES.refuse(
+    "UC_DRIVER_GONE",
+    "the driver of [{at}] was in older NUTs and is no longer in 2.8",
+    "use its successor (`nut-scanner` names it)",
+)
+def driver_gone(conf: Configuration) -> Iterator[Spot]:
+    """Find a driver of the past."""
+    for one in conf.sections:
+        if one.driver in drivers.GONE and not knows(conf, one.driver):
+            yield _at_driver(one)
+
+
+@RULES.refuse(
+    "UC_UNKNOWN_DRIVER",
+    "NUT 2.8.1 of Debian 13 has no such driver as [{at}] wants: its unit tries for ever while upsd"
+    " and upsmon look active",
+    "name the driver as `nut-scanner` does",
+)
+def unknown_driver(conf: Configuration) -> Iterator[Spot]:
+    """Find a driver that is not there."""
+    for one in conf.sections:
+        if one.driver and not knows(conf, one.driver) and one.driver not in drivers.GONE:
+            yield _at_driver(one)
+
+
+def _at_driver(section: Section) -> Spot:
+    found = section.find("driver")
+    return Spot(FILE, found.line if found else section.line, section.name)
+
+
+@RULES.refuse(
+    "UC_UNKNOWN_OPTION",
+    "the driver of this device does not know the option {at} and ends at start",
+    "remove it, or see what the driver takes with `/lib/nut/DRIVER -L`; maxretry, retrydelay,"
+    " maxstartdelay and nowait belong before the first section",
+)
+def unknown_option(conf: Configuration) -> Iterator[Spot]:
+    """Find what a driver would die of."""
+    for section in conf.sections:
+        known = drivers.OPTIONS.get(section.driver)
+        for one in section.options if known is not None else ():
+            if known is not None and not _takes(known, one):
+                shown = one.shown and (one.value is not None or _is_some_option(one.name))
+                yield Spot(FILE, one.line, f"{section.name}:{one.name if shown else '(not shown)'}")
+
+
+def _takes(known: frozenset[str], option: Option) -> bool:
+    name = option.name
+    return (
+        name in drivers.COMMON or name.lower() in known or name.lower().startswith(drivers.PREFIXES)
+    )
+
+
+def _is_some_option(name: str) -> bool:
+    """Tell whether a lone word is an option of any driver; else it might be half a password."""
+    every = drivers.COMMON | drivers.GLOBAL | frozenset().union(*drivers.OPTIONS.values())
+    return name.lower() in every
+
+
+@RULES.warn(
+    "UC_LINE_IGNORED",
+    "NUT cannot use this line and goes on without it",
+    "write `name = value`, a lone name for a flag, and a section's name without blanks",
+)
+def line_ignored(conf: Configuration) -> Iterator[Spot]:
+    """Find lines without effect."""
+    if conf.ups:
+        yield from (Spot(FILE, line) for line in sorted({*conf.ups.ignored, *conf.ups.broken}))
+
+
+@RULES.refuse(
+    "UC_DUMMY_AS_SOURCE",
+    "[{at}] is a simulated UPS (dummy-ups on a file): no cable, no stale data, nothing to cut",
+    "use the driver of the real UPS",
+)
+def simulated(conf: Configuration) -> Iterator[Spot]:
+    """Find a test rig in production."""
+    yield from (_at_driver(one) for one in conf.sections if is_simulated(one))
+
+
+@RULES.refuse(
+    "UC_USB_AMBIGUOUS",
+    "nothing tells the USB device of [{at}] from another one here: either driver may take either"
+    " UPS, and the one that comes second ends",
+    "add `serial = ` (or `busport = `) to each section",
+)
+def usb_ambiguous(conf: Configuration) -> Iterator[Spot]:
+    """Find a driver that may take another's device."""
+    found = [one for one in conf.sections if _is_usb(one)]
+    for one in found:
+        others = [other for other in found if other is not one and other.driver == one.driver]
+        if any(_may_take(one, other) for other in others) and not one.find("allow_duplicates"):
+            yield Spot(FILE, one.line, one.name)
+
+
+@RULES.warn(
+    "UC_USB_ALLOW_DUPLICATES",
+    "[{at}] takes the first USB device that it gets, so that two UPSes may swap their names",
+    "match each by its serial number or by its USB port",
+)
+def usb_duplicates(conf: Configuration) -> Iterator[Spot]:
+    """Find devices that are told apart by luck."""
+    yield from (
+        Spot(FILE, one.line, one.name) for one in conf.sections if one.find("allow_duplicates")
+    )
+
+
+def _is_usb(section: Section) -> bool:
+    blind = section.driver in ("bcmxcp_usb", "richcomm_usb")
+    port = section.value("port") or "auto"
+    return (section.driver in drivers.USB or blind) and not port.startswith("/dev/tty")
+
+
+def _may_take(one: Section, other: Section) -> bool:
+    """Tell whether all that `one` asks for is also said of `other`."""
+    for name in drivers.USB_MATCH:
+        asked, said = one.value(name), other.value(name)
+        if asked is not None and (said is None or asked.lower() != said.lower()):
+            return False
+    return True
+
+
+@RULES.refuse(
+    "UC_USB_MATCH_BY_DEVICE_NUMBER",
+    "[{at}] is matched by its USB device number, which changes at each plug and boot: the driver"
+    " then finds nothing",
+    "match by serial number, or by `busport`",
+)
+def usb_number(conf: Configuration) -> Iterator[Spot]:
+    """Find a match that does not last."""
+    for one in conf.sections:
+        found = one.find("device") if _is_usb(one) else None
+        if found:
+            yield Spot(FILE, found.line, one.name)
+
+
+@RULES.warn(
+    "UC_NETWORK_DRIVER_KILLPOWER",
+    "[{at}] is cut over the network, which is down when the late hook sends the command",
+    "arm the cut before the network goes, with a delay of at least the remaining stop time",
+)
+def network_driver(conf: Configuration) -> Iterator[Spot]:
+    """Find a UPS that the late hook cannot reach."""
+    for one in conf.sections:
+        if one.driver in drivers.NETWORK:
+            yield _at_driver(one)
+
+
+@RULES.warn(
+    "UC_SNMP_DEFAULT_COMMUNITY",
+    "[{at}] uses a default SNMP community: whoever is on the network may read, or cut",
+    "set a community of its own, or SNMP v3",
+)
+def default_community(conf: Configuration) -> Iterator[Spot]:
+    """Find an open door."""
+    for one in conf.sections:
+        version = (one.value("snmp_version") or "v1").lower()
+        community = one.value("community") or "public"
+        if one.driver == "snmp-ups" and version != "v3" and community in ("public", "private"):
+            found = one.find("community")
+            yield Spot(FILE, found.line if found else one.line, one.name)
+
+
+@RULES.warn(
+    "UC_POLL_SLOW",
+    "the driver looks at the UPS only every {at} s",
+    "set pollinterval to 2",
+)
+def poll_slow(conf: Configuration) -> Iterator[Spot]:
+    """Find a driver that sleeps through a cut."""
+    every = [
+        *(conf.ups.globals if conf.ups else ()),
+        *(o for s in conf.sections for o in s.options),
+    ]
+    for one in every:
+        if one.name == "pollinterval" and atoi(one.value or "") > 10:  # noqa: PLR2004  # seconds
+            yield Spot(FILE, one.line, str(atoi(one.value or "")))

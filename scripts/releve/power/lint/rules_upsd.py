@@ -1,0 +1,209 @@
+"""upsd.conf and upsd.users: where the server listens, and who may do what."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from releve.power.lint.finding import Rules, Spot
+from releve.power.lint.model import EVERYWHERE, is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from releve.power.lint.model import Configuration, User
+
+RULES = Rules()
+FILE, USERS = "upsd.conf", "upsd.users"
+SERVES = ("standalone", "netserver", None)  # modes in which upsd runs, or may run
+SAFE_PASSWORD = re.compile(r"[A-Za-z0-9_-]+")
+LEAST_LENGTH = 8
+# Words that stand in examples and guides, whatever surrounds them.
+_EXAMPLES = re.compile(
+    r"pass|passwd|secret|admin|change.?me|fix.?me|mima|hunter2|12345|qwerty|letmein|example|monitor"
+    r"|nut.?test|local\d$|p@ss|test",
+    re.IGNORECASE,
+)
+
+
+def is_weak(password: str) -> bool:
+    """Tell whether a password is short or stands in some example."""
+    return len(password) < LEAST_LENGTH or _EXAMPLES.search(password) is not None
+
+
+@RULES.warn(
+    "UD_LISTEN_ALL",
+    "upsd listens on every address ({at})",
+    "listen on 127.0.0.1 and on the address that the clients use, behind a firewall",
+)
+def listen_all(conf: Configuration) -> Iterator[Spot]:
+    """Find a server that is open to all."""
+    if conf.upsd:
+        found = [one for one in conf.upsd.listens if one.address in EVERYWHERE]
+        yield from (Spot(FILE, one.line, one.address) for one in found[:1])
+
+
+@RULES.warn(
+    "UD_NETSERVER_LOCAL_ONLY",
+    "the mode is netserver, yet upsd listens on this host only",
+    "add LISTEN with the address that the clients use, or set MODE=standalone",
+)
+def local_only(conf: Configuration) -> Iterator[Spot]:
+    """Find a server that no client can reach."""
+    listens = conf.upsd.listens if conf.upsd else ()
+    local = all(is_loopback(one.address) for one in listens)
+    if conf.mode == "netserver" and conf.upsd and local:
+        yield Spot(FILE, listens[0].line if listens else 0)
+
+
+@RULES.refuse(
+    "UD_LISTEN_ABSENT",
+    "upsd shall listen on {at}, an address that this host does not have: clients find nothing"
+    " there, and with no other address upsd does not start",
+    "give an address of this host",
+)
+def listen_absent(conf: Configuration) -> Iterator[Spot]:
+    """Find an address that is not there."""
+    known = conf.facts.addresses
+    for one in conf.upsd.listens if conf.upsd and known is not None else ():
+        here = is_loopback(one.address) or one.address in EVERYWHERE
+        numeric = re.fullmatch(r"[0-9.]+|[0-9A-Fa-f:]+", one.address) is not None
+        if not here and numeric and known is not None and one.address not in known:
+            yield Spot(FILE, one.line, one.address)
+
+
+@RULES.warn(
+    "UD_UNKNOWN_DIRECTIVE",
+    "upsd does not know {at} and goes on without it",
+    "see upsd.conf(5) of NUT 2.8.1; capitals count",
+)
+def unknown_directive(conf: Configuration) -> Iterator[Spot]:
+    """Find a wish without effect."""
+    for one in conf.upsd.unknown if conf.upsd else ():
+        yield Spot(FILE, one.line, one.name if one.shown else "this line")
+    for line in conf.upsd.broken if conf.upsd else ():
+        yield Spot(FILE, line, "this line")
+
+
+@RULES.refuse(
+    "UU_NO_USERS",
+    "nobody may log in: there is no user with a password and a line `upsmon primary` or"
+    " `upsmon secondary`",
+    "give the primary and the clients a user each",
+)
+def no_users(conf: Configuration) -> Iterator[Spot]:
+    """Find a server that lets nobody in."""
+    users = conf.users.users if conf.users else ()
+    serves = conf.users is not None and conf.mode in (*SERVES, "none")
+    if serves and not any(user.may_login for user in users):
+        yield Spot(USERS)
+
+
+@RULES.warn(
+    "UU_UNKNOWN_KEY",
+    "upsd ignores this line of a user ({at})",
+    "a user has password, actions, instcmds and `upsmon primary` or `upsmon secondary`",
+)
+def unknown_key(conf: Configuration) -> Iterator[Spot]:
+    """Find a setting that is none."""
+    for one in conf.users.unknown if conf.users else ():
+        yield Spot(USERS, one.line, one.name if one.shown else "not shown")
+
+
+@RULES.warn(
+    "UU_LINE_BROKEN",
+    "upsd cannot read this line and goes on without it",
+    "a # in quotes needs a backslash before it; better use A-Z a-z 0-9 _ - only",
+)
+def broken(conf: Configuration) -> Iterator[Spot]:
+    """Find a line that the parser gave up."""
+    yield from (Spot(USERS, line) for line in (conf.users.broken if conf.users else ()))
+
+
+@RULES.refuse(
+    "UU_PASSWORD_CUT",
+    "the password of [{at}] ends at its #, which begins a comment: nobody knows the shorter one",
+    "use A-Z a-z 0-9 _ - only",
+)
+def password_cut(conf: Configuration) -> Iterator[Spot]:
+    """Find a password that is shorter than it looks."""
+    for one in conf.users.users if conf.users else ():
+        if one.cut:
+            yield Spot(USERS, one.password_line, one.name)
+
+
+@RULES.warn(
+    "UU_NO_PASSWORD",
+    "[{at}] has no password that upsd could read: it is refused",
+    "give it one of A-Z a-z 0-9 _ -",
+)
+def no_password(conf: Configuration) -> Iterator[Spot]:
+    """Find a user who is never let in."""
+    for one in conf.users.users if conf.users else ():
+        if one.password is None:
+            yield Spot(USERS, one.line, one.name)
+
+
+@RULES.warn(
+    "UU_DUPLICATE_USER",
+    "[{at}] is there already: upsd ignores this header and gives what follows to the user before",
+    "keep one section a user",
+)
+def duplicate_user(conf: Configuration) -> Iterator[Spot]:
+    """Find a header that does not do what it says."""
+    yield from (Spot(USERS, line, name) for name, line in (conf.users.again if conf.users else ()))
+
+
+def _with_password(conf: Configuration) -> Iterator[tuple[User, str]]:
+    for one in conf.users.users if conf.users else ():
+        if one.password is not None:
+            yield one, one.password
+
+
+@RULES.warn(
+    "UU_WEAK_PASSWORD",
+    "the password of [{at}] is short or stands in an example",
+    "take 24 random characters of A-Z a-z 0-9 _ -",
+)
+def weak(conf: Configuration) -> Iterator[Spot]:
+    """Find a password that anybody tries."""
+    for one, password in _with_password(conf):
+        if is_weak(password):
+            yield Spot(USERS, one.password_line, one.name)
+
+
+@RULES.warn(
+    "UU_PASSWORD_CHARS",
+    "the password of [{at}] has characters that some parser takes apart",
+    "use A-Z a-z 0-9 _ - only",
+)
+def password_characters(conf: Configuration) -> Iterator[Spot]:
+    """Find a password that is hard to hand over."""
+    for one, password in _with_password(conf):
+        if not SAFE_PASSWORD.fullmatch(password):
+            yield Spot(USERS, one.password_line, one.name)
+
+
+@RULES.warn(
+    "UU_MONITOR_USER_TOO_STRONG",
+    "[{at}] logs in as a monitor and may also SET or send commands to the UPS",
+    "give tests and commands a user of their own",
+)
+def too_strong(conf: Configuration) -> Iterator[Spot]:
+    """Find a monitor that may more than watch."""
+    for one in conf.users.users if conf.users else ():
+        sets = "set" in (action.lower() for action in one.actions)
+        if one.roles and (sets or one.commands):
+            yield Spot(USERS, one.line, one.name)
+
+
+@RULES.warn(
+    "UU_USER_WITHOUT_RIGHTS",
+    "[{at}] has neither a role nor a right, so that its login is denied",
+    "add `upsmon primary` or `upsmon secondary`, or remove it",
+)
+def without_rights(conf: Configuration) -> Iterator[Spot]:
+    """Find a user for nothing."""
+    for one in conf.users.users if conf.users else ():
+        if not one.roles and not one.actions and not one.commands:
+            yield Spot(USERS, one.line, one.name)

@@ -1,0 +1,254 @@
+"""ups.conf: delays and thresholds of a device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from releve.power.lint import drivers
+from releve.power.lint.finding import Rules, Spot
+from releve.power.lint.model import atoi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from releve.power.lint.model import Configuration, Option, Section
+
+RULES = Rules()
+FILE = "ups.conf"
+OFF_LEAST = 60  # seconds; hosts that are still at their last unmounts need them
+GE_ON_MINUTES = 3  # below it some Q protocol devices turn off and never return (drivers/blazer.c)
+CYBERPOWER = "0764"
+LOW_MOST = 50  # percent
+RATIO_LEAST = 0.7  # empty to full of one lead-acid battery is about 0.8
+
+
+def _takes(section: Section, name: str) -> bool:
+    return name in drivers.OPTIONS.get(section.driver, ())
+
+
+def _number(section: Section, name: str) -> int | None:
+    found = section.value(name) if _takes(section, name) else None
+    return None if found is None else atoi(found)
+
+
+def _spot(section: Section, option: Option | None, at: str = "") -> Spot:
+    return Spot(FILE, option.line if option else section.line, at or section.name)
+
+
+@RULES.refuse(
+    "UC_POLLINTERVAL_INVALID",
+    "pollinterval is not a number above 0, so that the driver ends at start",
+    "set pollinterval to 2",
+)
+def poll_invalid(conf: Configuration) -> Iterator[Spot]:
+    """Find what drivers/main.c calls fatal."""
+    for one in [
+        *(conf.ups.globals if conf.ups else ()),
+        *(o for s in conf.sections for o in s.options),
+    ]:
+        if one.name == "pollinterval" and one.value is not None and atoi(one.value) <= 0:
+            yield Spot(FILE, one.line)
+
+
+@RULES.note(
+    "UC_OFFDELAY_DEFAULT",
+    "the off delay of [{at}] is not set, so that the driver's own few seconds hold",
+    "set offdelay to 60 and ondelay to 120",
+)
+def off_default(conf: Configuration) -> Iterator[Spot]:
+    """Find a delay that nobody chose."""
+    for one in conf.sections:
+        if _takes(one, "offdelay") and one.find("offdelay") is None:
+            yield Spot(FILE, one.line, one.name)
+
+
+@RULES.warn(
+    "UC_OFFDELAY_SHORT",
+    "the output of [{at}] goes off less than 60 s after the late hook",
+    "set offdelay to 60 and ondelay to 120",
+)
+def off_short(conf: Configuration) -> Iterator[Spot]:
+    """Find a delay that leaves no time."""
+    for one in conf.sections:
+        off = _number(one, "offdelay")
+        if off is not None and off < OFF_LEAST:
+            yield _spot(one, one.find("offdelay"))
+
+
+@RULES.warn(
+    "UC_CPS_OFFDELAY_NOT_60",
+    "[{at}] is a CyberPower, which rounds its delays down to whole minutes: under 60 s means now",
+    "set offdelay to 60 and ondelay to 120",
+)
+def cyberpower(conf: Configuration) -> Iterator[Spot]:
+    """Find a delay that this maker does not have."""
+    for one in conf.sections:
+        vendor = (one.value("vendorid") or "").lower().removeprefix("0x")
+        if one.driver == "usbhid-ups" and vendor == CYBERPOWER:
+            off = _number(one, "offdelay")
+            off = drivers.OFF_DEFAULT["usbhid-ups"] if off is None else off
+            if off < OFF_LEAST or off % 60:
+                yield _spot(one, one.find("offdelay"))
+
+
+def _on_too_soon(section: Section) -> bool:
+    on, off = _number(section, "ondelay"), _number(section, "offdelay")
+    if on is None:
+        return False
+    if section.driver in drivers.MINUTES_ON:
+        seconds = on * 60
+        early = on < GE_ON_MINUTES
+    else:
+        seconds, early = on, False
+    if off is None:
+        off = drivers.OFF_DEFAULT.get(section.driver)
+    return early or (off is not None and seconds <= off)
+
+
+@RULES.refuse(
+    "UC_ONDELAY_LE_OFFDELAY",
+    "[{at}] may come on before it has gone off, and then stays off for ever",
+    "set offdelay to 60 and ondelay to 120 (blazer and safenet count ondelay in minutes: 3)",
+)
+def on_too_soon(conf: Configuration) -> Iterator[Spot]:
+    """Find a return that comes too soon."""
+    yield from (_spot(one, one.find("ondelay")) for one in conf.sections if _on_too_soon(one))
+
+
+@RULES.warn(
+    "UC_ONDELAY_DEFAULT_LOW",
+    "the off delay of [{at}] is not below the driver's own on delay, which nobody set",
+    "set ondelay at least 60 above offdelay",
+)
+def on_default_low(conf: Configuration) -> Iterator[Spot]:
+    """Find an off delay that has outgrown the default of the other."""
+    for one in conf.sections:
+        off, default = _number(one, "offdelay"), drivers.ON_DEFAULT.get(one.driver)
+        unset = one.find("ondelay") is None
+        if off is not None and default is not None and unset and off >= default:
+            yield _spot(one, one.find("offdelay"))
+
+
+@RULES.warn(
+    "UC_OVERRIDE_DELAY_IS_COSMETIC",
+    "[{at}] overrides ups.delay.*: that changes what is shown, not what the UPS does",
+    "use offdelay and ondelay",
+)
+def cosmetic(conf: Configuration) -> Iterator[Spot]:
+    """Find a delay that is only displayed."""
+    for one in conf.sections:
+        for option in one.options:
+            if option.name.lower().startswith("override.ups.delay."):
+                yield _spot(one, option)
+                break
+
+
+def _low(section: Section, what: str) -> Iterator[Option]:
+    names = {f"override.battery.{what}.low", f"default.battery.{what}.low"}
+    yield from (one for one in section.options if one.name.lower() in names)
+
+
+@RULES.warn(
+    "UC_OVERRIDE_LOW_WITHOUT_IGNORELB",
+    "[{at}] overrides battery.charge.low or battery.runtime.low, which nobody looks at",
+    "add `ignorelb`, so that the driver compares with them itself",
+)
+def override_unused(conf: Configuration) -> Iterator[Spot]:
+    """Find a threshold that is never looked at."""
+    for one in conf.sections:
+        found = [*_low(one, "charge"), *_low(one, "runtime")]
+        overrides = [option for option in found if option.name.lower().startswith("override.")]
+        if overrides and one.find("ignorelb") is None:
+            yield _spot(one, overrides[0])
+
+
+@RULES.warn(
+    "UC_IGNORELB_ALONE",
+    "[{at}] ignores the UPS's own low battery and sets no threshold in its place",
+    "add override.battery.charge.low and override.battery.runtime.low, as the budget says",
+)
+def ignore_alone(conf: Configuration) -> Iterator[Spot]:
+    """Find a UPS whose low battery may never be said."""
+    for one in conf.sections:
+        if one.find("ignorelb") and not [*_low(one, "charge"), *_low(one, "runtime")]:
+            yield _spot(one, one.find("ignorelb"))
+
+
+@RULES.warn(
+    "UC_LOW_TOO_HIGH",
+    "the site is stopped with half of the battery left ({at})",
+    "take the threshold from the budget",
+)
+def low_too_high(conf: Configuration) -> Iterator[Spot]:
+    """Find a threshold that gives the battery away."""
+    for one in conf.sections:
+        named = [option for option in one.options if option.name.lower() == "lowbatt"]
+        for option in [*_low(one, "charge"), *named]:
+            if atoi(option.value or "") >= LOW_MOST:
+                text = f"{one.name}:{option.name}={atoi(option.value or '')}"
+                yield _spot(one, option, text)
+
+
+@RULES.warn(
+    "UC_RUNTIME_LOW_NEGATIVE",
+    "battery.runtime.low of [{at}] is negative: the runtime never counts",
+    "leave it out, or take it from the budget",
+)
+def runtime_negative(conf: Configuration) -> Iterator[Spot]:
+    """Find a threshold that switches itself off."""
+    for one in conf.sections:
+        for option in _low(one, "runtime"):
+            if atoi(option.value or "") < 0:
+                yield _spot(one, option)
+
+
+def _volts(section: Section, end: str) -> float | None:
+    for option in section.options:
+        if option.name.lower() in (
+            f"override.battery.voltage.{end}",
+            f"default.battery.voltage.{end}",
+        ):
+            try:
+                return float(option.value or "")
+            except ValueError:
+                return None
+    return None
+
+
+@RULES.warn(
+    "UC_QX_NO_VOLTAGE_RANGE",
+    "[{at}] speaks a Q protocol and has no battery.voltage.low and .high: its charge is a guess",
+    "set both from a measured discharge",
+)
+def no_voltage_range(conf: Configuration) -> Iterator[Spot]:
+    """Find a charge that is made of nothing."""
+    for one in conf.sections:
+        known = _volts(one, "low") is not None and _volts(one, "high") is not None
+        if one.driver in drivers.Q_PROTOCOL and not known:
+            yield Spot(FILE, one.line, one.name)
+
+
+@RULES.warn(
+    "UC_VOLTAGE_RANGE_ODD",
+    "battery.voltage.low and .high of [{at}] are not of one battery",
+    "set both from a measured discharge (about 10.4 and 13.0 for each 12 V block)",
+)
+def voltage_odd(conf: Configuration) -> Iterator[Spot]:
+    """Find two ends that do not belong together."""
+    for one in conf.sections:
+        low, high = _volts(one, "low"), _volts(one, "high")
+        if low is not None and high is not None and not RATIO_LEAST * high <= low < high:
+            yield Spot(FILE, one.line, one.name)
+
+
+@RULES.warn(
+    "UC_RUNTIMECAL_GUESS",
+    "the runtime of [{at}] is worked out by the driver from runtimecal: an estimate",
+    "measure the curve with a deep test and let the time on battery decide beneath it",
+)
+def runtimecal(conf: Configuration) -> Iterator[Spot]:
+    """Find a runtime that nobody measured."""
+    for one in conf.sections:
+        found = one.find("runtimecal")
+        if found and _takes(one, "runtimecal"):
+            yield _spot(one, found)

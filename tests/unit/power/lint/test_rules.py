@@ -1,0 +1,255 @@
+"""Each rule finds its fault and keeps silent without it; the table below has one of each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.unit.power.lint.rendered import ADDRESS, PRIMARY_PASSWORD, primary, secondary
+
+from releve.power.lint.finding import Rules
+from releve.power.lint.model import Access, Facts
+from releve.power.lint.read import read_texts
+from releve.power.lint.verdict import ALL, judge
+
+Files = dict[str, str]
+SECOND = "\n[ups2]\n  driver = usbhid-ups\n  port = auto\n  offdelay = 60\n  ondelay = 120\n"
+QX = "\n[ups2]\n  driver = nutdrv_qx\n  port = auto\n  offdelay = 60\n  ondelay = 240\n"
+VOLTS = "  default.battery.voltage.low = 20.8\n  default.battery.voltage.high = 26\n"
+SNMP = "\n[ups2]\n  driver = snmp-ups\n  port = 192.0.2.7\n  community = x7Kq\n  offdelay = 60\n"
+MODE, MONITOR = "MODE=netserver", "MONITOR ups1@localhost 1 primary"
+COMMAND, FLAG = 'SHUTDOWNCMD "/sbin/shutdown -h +0"', "POWERDOWNFLAG /run/nut/killpower"
+TIMER = "AT ONBATT * START-TIMER shutdown 300\n"
+
+# rule -> (file, what is replaced there, by what); "" appends.
+EXAMPLES: dict[str, tuple[str, str, str]] = {
+    "NC_MODE_NONE": ("nut.conf", MODE, "MODE=none"),
+    "NC_MODE_SPACES": ("nut.conf", MODE, "MODE= netserver"),
+    "NC_MODE_MISSING": ("nut.conf", MODE, ""),
+    "NC_MODE_UNKNOWN": ("nut.conf", MODE, "MODE=Netserver"),
+    "NC_SHELL_ERROR": ("nut.conf", MODE, 'MODE="netserver'),
+    "NC_STANDALONE_OPEN": ("nut.conf", MODE, "MODE=standalone"),
+    "NC_CLIENT_WITH_DRIVERS": ("nut.conf", MODE, "MODE=netclient"),
+    "UC_NO_SECTION": ("ups.conf", "[ups1]", ""),
+    "UC_DUP_SECTION": ("ups.conf", "", "\n[ups1]\n"),
+    "UC_DUP_SECTION_CLASH": ("ups.conf", "", "\n[ups1]\n  serial = other\n"),
+    "UC_NO_DRIVER": ("ups.conf", "driver = usbhid-ups", ""),
+    "UC_NO_PORT": ("ups.conf", "port = auto", "port ="),
+    "UC_DRIVER_GONE": ("ups.conf", "usbhid-ups", "newhidups"),
+    "UC_UNKNOWN_DRIVER": ("ups.conf", "usbhid-ups", "usbhid-up"),
+    "UC_UNKNOWN_OPTION": ("ups.conf", "", "  maxretry = 3\n"),
+    "UC_LINE_IGNORED": ("ups.conf", "", "  two words\n"),
+    "UC_DUMMY_AS_SOURCE": ("ups.conf", "driver = usbhid-ups\n  port = auto",
+                           "driver = dummy-ups\n  port = ups.dev"),
+    "UC_USB_AMBIGUOUS": ("ups.conf", "", SECOND),
+    "UC_USB_ALLOW_DUPLICATES": ("ups.conf", "", "  allow_duplicates\n"),
+    "UC_USB_MATCH_BY_DEVICE_NUMBER": ("ups.conf", "", "  device = 004\n"),
+    "UC_NETWORK_DRIVER_KILLPOWER": ("ups.conf", "", SNMP),
+    "UC_SNMP_DEFAULT_COMMUNITY": ("ups.conf", "", SNMP.replace("x7Kq", "public")),
+    "UC_POLL_SLOW": ("ups.conf", "pollinterval = 2", "pollinterval = 15"),
+    "UC_POLLINTERVAL_INVALID": ("ups.conf", "pollinterval = 2", "pollinterval = fast"),
+    "UC_OFFDELAY_DEFAULT": ("ups.conf", "offdelay = 60", ""),
+    "UC_OFFDELAY_SHORT": ("ups.conf", "offdelay = 60", "offdelay = 30"),
+    "UC_CPS_OFFDELAY_NOT_60": ("ups.conf", "offdelay = 60", "offdelay = 90\n  vendorid = 0764"),
+    "UC_ONDELAY_LE_OFFDELAY": ("ups.conf", "ondelay = 120", "ondelay = 60"),
+    "UC_ONDELAY_DEFAULT_LOW": ("ups.conf", "ondelay = 120", ""),
+    "UC_OVERRIDE_DELAY_IS_COSMETIC": ("ups.conf", "", "  override.ups.delay.start = 9\n"),
+    "UC_OVERRIDE_LOW_WITHOUT_IGNORELB": ("ups.conf", "  ignorelb\n", ""),
+    "UC_IGNORELB_ALONE": ("ups.conf", "", f"{QX}{VOLTS}  ignorelb\n"),
+    "UC_LOW_TOO_HIGH": ("ups.conf", "charge.low = 40", "charge.low = 60"),
+    "UC_RUNTIME_LOW_NEGATIVE": ("ups.conf", "runtime.low = 600", "runtime.low = -1"),
+    "UC_QX_NO_VOLTAGE_RANGE": ("ups.conf", "", QX),
+    "UC_VOLTAGE_RANGE_ODD": ("ups.conf", "", QX + VOLTS.replace("20.8", "10.4")),
+    "UC_RUNTIMECAL_GUESS": ("ups.conf", "", f"{QX}{VOLTS}  runtimecal = 240,100,720,50\n"),
+    "UD_LISTEN_ALL": ("upsd.conf", "", "LISTEN 0.0.0.0\n"),
+    "UD_NETSERVER_LOCAL_ONLY": ("upsd.conf", f"LISTEN {ADDRESS} 3493", ""),
+    "UD_UNKNOWN_DIRECTIVE": ("upsd.conf", "", "CERTFILE /etc/nut/upsd.pem\n"),
+    "UU_NO_USERS": ("upsd.users", "upsmon", "actions = SET #"),
+    "UU_UNKNOWN_KEY": ("upsd.users", "", "  action = SET\n"),
+    "UU_LINE_BROKEN": ("upsd.users", "", '  actions = "a#b"\n'),
+    "UU_PASSWORD_CUT": ("upsd.users", f'"{PRIMARY_PASSWORD}"', "k3vQ8wZr#x"),
+    "UU_NO_PASSWORD": ("upsd.users", "", "[tests]\n  instcmds = test.battery.start.quick\n"),
+    "UU_DUPLICATE_USER": ("upsd.users", "", "[primary]\n"),
+    "UU_WEAK_PASSWORD": ("upsd.users", "", "[x]\n  password = changeme\n  actions = SET\n"),
+    "UU_PASSWORD_CHARS": ("upsd.users", "", "[x]\n  password = k3v@8wZr1T\n  actions = SET\n"),
+    "UU_MONITOR_USER_TOO_STRONG": ("upsd.users", "", "  instcmds = ALL\n"),
+    "UU_USER_WITHOUT_RIGHTS": ("upsd.users", "", "[x]\n  password = k3vQ8wZrT1x\n"),
+    "UM_NO_MONITOR": ("upsmon.conf", "MONITOR", "monitor"),
+    "UM_MONITOR_FATAL": ("upsmon.conf", MONITOR, "MONITOR ups1@localhost primary"),
+    "UM_MONITOR_IGNORED": ("upsmon.conf", "", "MONITOR ups1@localhost 1\n"),
+    "UM_POWER_TOO_LOW": ("upsmon.conf", "MINSUPPLIES 1", "MINSUPPLIES 2"),
+    "UM_NEVER_STOPS": ("upsmon.conf", "MINSUPPLIES 1", "MINSUPPLIES 0"),
+    "UM_POWERVALUE_ZERO": ("upsmon.conf", MONITOR, "MONITOR ups1@localhost 0 primary"),
+    "UM_NO_SHUTDOWNCMD": ("upsmon.conf", COMMAND, ""),
+    "UM_SHUTDOWNCMD_NOOP": ("upsmon.conf", COMMAND, "SHUTDOWNCMD sudo shutdown -h now"),
+    "UM_SHUTDOWNCMD_REBOOTS": ("upsmon.conf", COMMAND, 'SHUTDOWNCMD "/sbin/shutdown -r now"'),
+    "UM_SHUTDOWNCMD_SUDO": ("upsmon.conf", COMMAND, 'SHUTDOWNCMD "sudo shutdown -h now"'),
+    "UM_SHUTDOWN_PLUS_ONE_MINUTE": ("upsmon.conf", COMMAND, "SHUTDOWNCMD /sbin/shutdown -h +0"),
+    "UM_NO_POWERDOWNFLAG": ("upsmon.conf", FLAG, ""),
+    "UM_FLAG_SURVIVES_BOOT": ("upsmon.conf", FLAG, "POWERDOWNFLAG /etc/killpower"),
+    "UM_RUN_AS_ROOT": ("upsmon.conf", "", "RUN_AS_USER root\n"),
+    "UM_DUPLICATE": ("upsmon.conf", "", "FINALDELAY 5\n"),
+    "UM_UNKNOWN_DIRECTIVE": ("upsmon.conf", "", "OBLBDURATION 30\n"),
+    "UM_LINE_BROKEN": ("upsmon.conf", "", 'NOTIFYMSG ONLINE "UPS #1"\n'),
+    "UM_BAD_FLAG": ("upsmon.conf", "", "NOTIFYFLAG CAL SYSLOG EXEC\n"),
+    "UM_EXEC_WITHOUT_NOTIFYCMD": ("upsmon.conf", "NOTIFYCMD /usr/sbin/upssched", ""),
+    "UM_HOSTSYNC_DEFAULT": ("upsmon.conf", "HOSTSYNC 120", "HOSTSYNC 15"),
+    "UM_FINALDELAY_LONG": ("upsmon.conf", "FINALDELAY 5", "FINALDELAY 130"),
+    "UM_DEADTIME_HUGE": ("upsmon.conf", "DEADTIME 15", "DEADTIME 555"),
+    "UM_DEADTIME_SHORT": ("upsmon.conf", "DEADTIME 15", "DEADTIME 5"),
+    "UM_USER_NOT_IN_UPSD_USERS": ("upsd.users", "[primary]", "[Primary]"),
+    "UM_USER_HAS_NO_UPSMON_ROLE": ("upsd.users", "upsmon primary", "actions = SET"),
+    "UM_USER_TOO_WEAK": ("upsd.users", "upsmon primary", "upsmon secondary"),
+    "UM_WRONG_PASSWORD": ("upsmon.conf", PRIMARY_PASSWORD, "k3vQ8wZr-other"),
+    "UM_UPS_NOT_IN_UPS_CONF": ("ups.conf", "[ups1]", "[ups]"),
+    "UM_NOBODY_LISTENS": ("upsd.conf", "LISTEN 127.0.0.1 3493", ""),
+    "UM_LOCAL_MONITOR_IN_NETCLIENT": ("nut.conf", MODE, "MODE=netclient"),
+    "UM_LOCAL_SECONDARY_NEVER_KILLS_POWER": ("upsmon.conf", '" primary', '" secondary'),
+    "UM_REMOTE_PRIMARY": ("upsmon.conf", "ups1@localhost", "ups1@192.0.2.12"),
+    "UM_CERTVERIFY_WITHOUT_PATH": ("upsmon.conf", "", "CERTVERIFY 1\n"),
+    "UM_FORCESSL_WITHOUT_SERVER": ("upsmon.conf", "", "FORCESSL 1\n"),
+    "US_NOT_CALLED": ("upsmon.conf", "NOTIFYFLAG ONBATT SYSLOG+EXEC", "NOTIFYFLAG ONBATT SYSLOG"),
+    "US_NEVER_MATCHES": ("upssched.conf", "ONBATT ups1@localhost", "ONBATT ups1"),
+    "US_AT_TOO_EARLY": ("upssched.conf", "LOCKFN /run/nut/upssched/upssched.lock", ""),
+    "US_UNKNOWN_LINE": ("upssched.conf", "", "AT ONBATT * START-TIMER late\n"),
+    "US_ARGS_SWAPPED": ("upssched.conf", "", "AT ONBATT * START-TIMER 120 mail\n"),
+    "US_TIMER_NEVER_CANCELLED": ("upssched.conf", "", "AT ONBATT * START-TIMER mail 120\n"),
+    "US_BLIP_SHUTS_DOWN": ("upssched.conf", "", TIMER),
+    "US_CANCELS_UNKNOWN_TIMER": ("upssched.conf", "", "AT ONLINE * CANCEL-TIMER mail\n"),
+    "US_SHORT_TIMER": ("upssched.conf", "900", "45"),
+    "US_LOWBATT_WITHOUT_OB_CHECK": ("upssched.conf", "", "AT LOWBATT * EXECUTE shutdown\n"),
+    "US_PIPE_IN_ETC": ("upssched.conf", "/run/nut/upssched/upssched.pipe", "/etc/nut/pipe"),
+}  # fmt: skip
+OPEN = Access(0o646, "root", "nut")
+SHUT = Access(0o600, "root", "root")
+BY_FACTS = {
+    "UD_LISTEN_ABSENT": Facts(addresses=frozenset({"192.0.2.12"})),
+    "UM_CERTPATH_ABSENT": Facts(paths={"/etc/nut/ca": False}),
+    "FM_UPSMON_UNREADABLE": Facts(access={"upsmon.conf": SHUT}),
+    "FM_USERS_UNREADABLE": Facts(access={"upsd.users": SHUT}),
+    "FM_UNREADABLE": Facts(access={"ups.conf": SHUT}),
+    "FM_WORLD_READABLE": Facts(access={"ups.conf": OPEN}),
+    "FM_WRITABLE": Facts(access={"upsd.conf": OPEN}),
+    "HS_KILLPOWER_STRAY": Facts(flag_exists=True),
+}
+ELSEWHERE = {"FM_MISSING", "UM_FLAG_ON_SECONDARY", "UM_SECONDARY_WITH_DRIVERS"}
+
+
+def changed(files: Files, name: str, old: str, new: str) -> Files:
+    assert old in files[name], f"{name} has no {old}"
+    text = files[name].replace(old, new) if old else files[name] + new
+    return {**files, name: text}
+
+
+def ids(files: Files, facts: Facts | None = None) -> set[str]:
+    return {one.id for one in judge(read_texts(files, facts)).findings}
+
+
+@pytest.mark.parametrize("identity", EXAMPLES)
+def test_a_rule_finds_its_fault(identity: str) -> None:
+    assert identity in ids(changed(primary(), *EXAMPLES[identity]))
+
+
+@pytest.mark.parametrize("identity", BY_FACTS)
+def test_a_rule_looks_at_the_host(identity: str) -> None:
+    files = changed(primary(), "upsmon.conf", "", "CERTPATH /etc/nut/ca\n")
+
+    assert identity in ids(files, BY_FACTS[identity])
+    assert identity not in ids(files)
+
+
+def test_every_rule_has_an_example() -> None:
+    assert {*EXAMPLES, *BY_FACTS, *ELSEWHERE} == set(ALL)
+
+
+def test_a_file_that_is_not_there_is_missing_on_a_live_host_only() -> None:
+    files = {name: text for name, text in primary().items() if name != "upsd.users"}
+
+    assert ids(files) == set()
+    assert ids(files, Facts(live=True)) == {"FM_MISSING"}
+
+
+def test_a_flag_of_a_secondary_may_lie_in_memory_only() -> None:
+    assert ids(secondary()) == set()
+    on_disk = changed(secondary(), "upsmon.conf", "/run/nut/", "/etc/")
+    assert ids(on_disk) == {"UM_FLAG_ON_SECONDARY", "UM_FLAG_SURVIVES_BOOT"}
+
+
+def test_a_driver_of_the_host_itself_is_known() -> None:
+    files = changed(primary(), "ups.conf", "usbhid-ups", "ourdriver")
+
+    assert "UC_UNKNOWN_DRIVER" in ids(files)
+    assert ids(files, Facts(drivers=frozenset({"ourdriver"}))) == set()
+
+
+@pytest.mark.parametrize("option", ["subdriver", "OFFDELAY", "default.battery.x", "sdorder"])
+def test_an_option_that_the_driver_takes_is_not_a_fault(option: str) -> None:
+    assert "UC_UNKNOWN_OPTION" not in ids(changed(primary(), "ups.conf", "", f"  {option} = 90\n"))
+
+
+@pytest.mark.parametrize("option", ["Port", "community", "nowait", "retrydelay"])
+def test_an_option_that_it_would_die_of_is_one(option: str) -> None:
+    assert "UC_UNKNOWN_OPTION" in ids(changed(primary(), "ups.conf", "", f"  {option} = 1\n"))
+
+
+@pytest.mark.parametrize(("match", "ambiguous"), [("serial = B", False), ("", True)])
+def test_a_usb_device_is_told_apart_by_what_its_section_asks_for(
+    match: str, ambiguous: bool
+) -> None:
+    found = ids(changed(primary(), "ups.conf", "", f"{SECOND}  {match}\n"))
+
+    assert ("UC_USB_AMBIGUOUS" in found) is ambiguous
+
+
+def test_a_mains_return_that_upssched_does_not_hear_of_ends_no_timer() -> None:
+    deaf = changed(primary(), "upsmon.conf", "ONLINE SYSLOG+EXEC", "ONLINE SYSLOG")
+
+    assert {"US_BLIP_SHUTS_DOWN", "US_NOT_CALLED"} <= ids(deaf)
+
+
+def test_a_script_at_hand_decides_what_a_timer_does() -> None:
+    files = changed(primary(), "upssched.conf", "", "AT ONBATT * START-TIMER onbatt 300\n")
+    tells = 'case "$1" in\n onbatt) logger on battery ;;\n off) upsmon -c fsd ;;\nesac\n'
+    stops = tells.replace("logger on battery", "/sbin/upsmon -c fsd")
+    path = "/usr/local/lib/releve/power-timer"
+
+    assert "US_BLIP_SHUTS_DOWN" in ids(files)
+    assert "US_BLIP_SHUTS_DOWN" not in ids(files, Facts(scripts={path: tells}))
+    assert "US_BLIP_SHUTS_DOWN" in ids(files, Facts(scripts={path: stops}))
+
+
+def test_the_second_word_of_a_cancel_is_no_timer() -> None:
+    both = f"{TIMER}AT ONLINE * CANCEL-TIMER on-battery-ups1 shutdown\n"
+
+    assert "US_BLIP_SHUTS_DOWN" in ids(changed(primary(), "upssched.conf", "", both))
+    own = f"{TIMER}AT ONLINE * CANCEL-TIMER shutdown\n"
+    assert ids(changed(primary(), "upssched.conf", "", own)) == set()
+
+
+def test_settings_after_a_repeated_user_go_to_the_one_before() -> None:
+    text = "[primary]\n  upsmon primary\n"
+    conf = read_texts(changed(primary(), "upsd.users", "", text))
+
+    assert conf.users is not None
+    found = conf.users.user("secondary")
+    assert found is not None
+    assert found.roles == ("secondary", "primary")
+
+
+def test_two_rules_cannot_share_a_name() -> None:
+    rules = Rules()
+    rules.note("A", "wrong", "right")(lambda _conf: ())
+
+    with pytest.raises(ValueError, match="two rules are called A"):
+        rules.warn("A", "wrong", "right")(lambda _conf: ())
+
+
+def test_a_second_supply_of_a_known_server_is_judged_there() -> None:
+    remote = [{"ups": "ups2", "server": "192.0.2.12", "supplies": 1}]
+    here = read_texts(primary(nut_primary_remote=remote))
+
+    assert judge(here).findings == ()
+    there = replace(here, server=read_texts(primary()))
+    assert {one.id for one in judge(there).findings} == {
+        "UM_UPS_NOT_IN_UPS_CONF", "UM_NOBODY_LISTENS",
+    }  # fmt: skip
