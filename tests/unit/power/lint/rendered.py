@@ -43,7 +43,7 @@ def primary(**changed: Any) -> dict[str, str]:
     }
     values |= {
         "ansible_managed": "Ansible managed",
-        "nut_primary_address": ADDRESS,
+        "nut_primary_addresses": [ADDRESS],
         "nut_primary_password": PRIMARY_PASSWORD,
         "nut_primary_secondary_password": SECONDARY_PASSWORD,
         "nut_primary_hostsync": 120,
