@@ -14,8 +14,8 @@ import logging
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from releve.errors import CheckError, RefusedError, ReleveError
@@ -212,9 +212,10 @@ def shown(ups: str, folder: Path, after: int) -> dict[str, Any]:
     """
     journal = Journal.open(folder / f"{ups}.jsonl")
     samples = journal.samples
-    age = time.monotonic() - samples[-1].clock if samples and journal.same_boot else None
+    age = monotonic() - samples[-1].clock if samples and journal.same_boot else None
     zero = journal.zero
     return {
+        "begin": journal.first("begin"),
         "running": journal.running,
         "alive": age is not None and age < 10,  # noqa: PLR2004  # seconds; it looks each second
         "zero": zero,
@@ -263,7 +264,7 @@ def _run(options: argparse.Namespace, request: Request) -> str:
         return begin(request, device, folder, known, options.hold_folder).as_json()
     if options.what == "pulled":
         part = folder / f".{request.ups}.pulled"
-        part.write_text(f"{time.monotonic()}", encoding="utf-8")
+        part.write_text(f"{monotonic()}", encoding="utf-8")
         part.replace(folder / f"{request.ups}.pulled")
         return "{}"
     if options.what == "show":

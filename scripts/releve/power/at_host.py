@@ -1,0 +1,269 @@
+"""Measure a UPS and try its alarms from the workstation; what does it runs on the UPS's host.
+
+Everything that takes time runs there, in a unit of its own: a measurement goes on when this
+program, the terminal or the network ends, and who asks again follows it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from releve.errors import CheckError, LaterError, RefusedError
+from releve.power.measurement import OB_WITHIN_SECONDS, Measurement
+from releve.power.notify import code_of
+from releve.ssh import Ssh
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Sequence
+
+    from releve.power.measurement import How
+    from releve.town.model import Town
+
+PROGRAM = "/usr/bin/python3 -I /usr/local/lib/releve/power.pyz"
+UNIT = "releve-measure"
+# The timer that was held must not be lost when the sampler is killed; on line it does nothing.
+AFTER = (
+    "/bin/sh -c 'rm -f /run/releve-measure/hold-{ups};"
+    " exec /usr/local/lib/releve/power-timer on-battery-{ups}'"
+)
+SILENT_LOOKS = 15  # of one a second, after which its sampler is dead
+RESTARTS = 5  # of a sampler that died
+CHECKLIST = (
+    "Somebody stands at the UPS and can put its plug back at once.",
+    "All that it feeds every day is on and does its work: another load gives another capacity.",
+    "People know that the servers may stop within the next hour.",
+    "Nothing is going on that must not be cut short: no update, no backup, no move of a guest.",
+    "The hosts power on by themselves when the power comes back, or somebody can press the button.",
+)
+
+
+class Host(Protocol):
+    """The UPS's host; the tests have one of their own."""
+
+    def call(self, *words: str) -> Any:  # noqa: ANN401  # JSON
+        """Run a verb of `power.pyz` there and return what it printed; raises ReleveError."""
+
+    def start(self, ups: str, *words: str) -> None:
+        """Start `power.pyz measure begin` there, so that it outlives this program."""
+
+
+@dataclass(frozen=True, slots=True)
+class SshHost:
+    """The real one, over ssh."""
+
+    ssh: Ssh
+
+    @classmethod
+    def of(cls, town: Town, ups: str) -> SshHost:
+        """Return the host that has the cable of a UPS of the town."""
+        return cls(Ssh.to(town, town.ups[ups].host).kept(60))
+
+    def call(self, *words: str) -> Any:  # noqa: ANN401  # JSON
+        """Run it; its own sentence and code become the error."""
+        done = self.ssh.run(f"{PROGRAM} {shlex.join(words)}", timeout=180, check=False)
+        if done.returncode:
+            self._fail(done)
+        return json.loads(done.stdout)
+
+    def start(self, ups: str, *words: str) -> None:
+        """Start it as a transient unit, with what has to follow however it ends."""
+        properties = (
+            "RuntimeDirectory=releve-measure",
+            "StateDirectory=releve-measure",
+            f"ExecStopPost=-{AFTER.format(ups=ups)}",
+        )
+        told = shlex.join([word for one in properties for word in ("--property", one)])
+        line = (
+            f"systemctl reset-failed {UNIT} 2>/dev/null;"
+            f" systemd-run --quiet --collect --unit={UNIT} {told}"
+            f" {PROGRAM} measure begin {shlex.join([ups, *words])}"
+        )
+        done = self.ssh.run(line, timeout=60, check=False)
+        if done.returncode:
+            self._fail(done)
+
+    def _fail(self, done: subprocess.CompletedProcess[str]) -> None:
+        said = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[-1]
+        kinds = {RefusedError.exit_code: RefusedError, LaterError.exit_code: LaterError}
+        kind = next((kinds[code] for code in kinds if code == done.returncode), CheckError)
+        message = f"{self.ssh.host}: {said.removeprefix('measure: ').removeprefix('notify: ')}"
+        raise kind(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be measured; `hold`: the timer of the time on battery waits meanwhile."""
+
+    ups: str
+    how: How
+    stop_charge: float | None = None
+    hold: bool = True
+
+    def words(self) -> list[str]:
+        """Return it as options of `power.pyz measure`."""
+        words = ["--how", self.how]
+        if self.stop_charge is not None:
+            words += ["--stop-charge", f"{self.stop_charge:g}"]
+        if self.hold and self.how != "quick":
+            words.append("--hold")
+        return words
+
+
+@dataclass(slots=True)
+class Remote:
+    """One measurement, followed from here; `tell` shows a line, `confirm` asks a person."""
+
+    host: Host
+    asked: Asked
+    tell: Callable[[str], None]
+    confirm: Callable[[str], bool]
+    wait: Callable[[str], None]
+    sleep: Callable[[float], None] = time.sleep
+
+    def running(self) -> bool:
+        """Whether a measurement of this UPS goes on there, or was cut off in this life of it."""
+        return bool(self.host.call("measure", "show", self.asked.ups)["running"])
+
+    def plan(self) -> list[str]:
+        """Return what will happen, one sentence each; raises RefusedError with what is against."""
+        found = self.host.call("measure", "check", self.asked.ups, *self.asked.words())
+        if found["refusals"]:
+            message = f"{self.asked.ups}: {'; '.join(found['refusals'])}"
+            raise RefusedError(message)
+        return sentences(self.asked, found)
+
+    def run(self, *, attended: bool) -> Measurement:
+        """Begin, or take up what goes on, and follow it to its record.
+
+        `attended`: the checklist of a plug pull was confirmed beforehand.
+        """
+        ups = self.asked.ups
+        before = self.host.call("measure", "show", ups)
+        if not before["running"]:
+            if self.asked.how == "plug-pull" and not attended:
+                self._ask_checklist()
+            self.host.start(ups, *self.asked.words())
+        self._follow(None if before["running"] else before["begin"])
+        return self.collected()
+
+    def collected(self) -> Measurement:
+        """Return the record that is there now; raises CheckError when there is none."""
+        ups = self.asked.ups
+        content = self.host.call("measure", "record", ups)
+        if content is None:
+            message = f"{ups}: nothing was measured"
+            raise CheckError(message)
+        return Measurement.parse(content, f"{ups} on its host")
+
+    def _ask_checklist(self) -> None:
+        for sentence in CHECKLIST:
+            if not self.confirm(sentence):
+                message = f"{self.asked.ups}: not begun, since this is not so: {sentence}"
+                raise RefusedError(message)
+
+    def _follow(self, earlier: float | None) -> None:
+        """Show how it goes until it has ended; `earlier` is the begin of one that is over."""
+        after, silent, restarts, pulled = 0, 0, 0, False
+        while True:
+            shown = self.host.call("measure", "show", self.asked.ups, "--after", str(after))
+            new = shown["begin"] is not None and shown["begin"] != earlier
+            if new:
+                after = shown["total"]
+                self._progress(shown)
+            if new and shown["end"] is not None:
+                return
+            silent = 0 if new and shown["alive"] else silent + 1
+            if silent > SILENT_LOOKS:
+                silent, restarts = 0, restarts + 1
+                if restarts > RESTARTS or not new:
+                    message = f"{self.asked.ups}: nobody looks at it; see journalctl -u {UNIT}"
+                    raise CheckError(message)
+                self.host.start(self.asked.ups, *self.asked.words())
+            if new and not pulled and self._waits_for_the_pull(shown):
+                self.wait("Pull the plug, and press Enter at that very moment")
+                self.host.call("measure", "pulled", self.asked.ups)
+                pulled = True
+            self.sleep(1)
+
+    @staticmethod
+    def _waits_for_the_pull(shown: dict[str, Any]) -> bool:
+        plug = shown["request"]["how"] == "plug-pull"
+        return bool(plug and shown["zero"] is None and shown["total"])
+
+    def _progress(self, shown: dict[str, Any]) -> None:
+        zero = shown["zero"]
+        for sample in shown["samples"]:
+            at = "" if zero is None else f"{sample['clock'] - zero:+.0f} s"
+            values = {"charge": "%", "runtime": "s", "voltage": "V", "load": "%"}
+            told = [f"{key} {sample[key]:g} {unit}" for key, unit in values.items() if sample[key]]
+            status = " ".join(sample["status"]) if sample["status"] is not None else "no word"
+            left = (
+                f"(it says {sample['runtime'] / 60:.0f} min are left)" if sample["runtime"] else ""
+            )
+            self.tell(f"{at:>8}  {status:14} {', '.join(told)} {left}".rstrip())
+
+
+def sentences(asked: Asked, found: dict[str, Any]) -> list[str]:
+    """Return what a measurement will do, in words for who has to agree."""
+    says, timer = found["says"], found["timer"]
+    known = [f"charge {says['charge']:g} %"] if says["charge"] is not None else []
+    known += [f"load {says['load']:g} %"] if says["load"] is not None else ["load not told"]
+    known += [f"{says['runtime'] / 60:.0f} min left"] if says["runtime"] else []
+    lines = [f"{asked.ups} says {says['status']}: {', '.join(known)}."]
+    if asked.how == "quick":
+        return [*lines, "It runs on its battery for about ten seconds; nothing stops."]
+    end = f"until its charge is {asked.stop_charge:g} %" if asked.stop_charge is not None else ""
+    what = "It drains its battery" if asked.how == "deep" else "You pull its plug"
+    lines.append(f"{what} {end or 'until it says that the battery is low, or you end it'}.")
+    lines.append(
+        "When it says that the battery is low, NUT shuts the site down in order, as in a real cut."
+    )
+    if timer is not None:
+        words = "waits until the measurement is over" if asked.hold else "counts, as in a real cut"
+        lines.append(f"The timer of {timer} s on battery {words}.")
+    lines.append("A cut of the mains meanwhile, and until it is charged again, finds it weaker.")
+    return lines
+
+
+def verdict(made: Measurement) -> list[str]:
+    """Return what was measured, in words."""
+    lines = []
+    if made.capacity_seconds is not None:
+        least = "" if made.until in {"low-battery", "output-off"} else "at least "
+        lines.append(f"capacity: {least}{made.capacity_seconds} s from full, to {made.until}")
+    else:
+        lines.append("capacity: not measured; this UPS is still being commissioned")
+    moved = [name for name in ("charge", "runtime", "voltage") if getattr(made.moved, name)]
+    lines.append(f"moved: {', '.join(moved) or 'nothing; only the time can be believed'}")
+    seen = "never" if made.ob_seen_seconds is None else f"after {made.ob_seen_seconds:g} s"
+    lines.append(f'"on battery" was seen {seen}')
+    if made.mains_proven is False:
+        lines.append(
+            f"REFUSED: a real cut was not seen within {OB_WITHIN_SECONDS:g} s; this UPS may guard"
+            " nothing"
+        )
+    elif made.mains_proven is None:
+        lines.append("no real cut was seen yet: pull the plug once (--how plug-pull)")
+    return lines
+
+
+def try_alarms(host: Host, ask: Callable[[str], str] | None) -> list[dict[str, Any]]:
+    """Send each target a test, and ask for the code that arrived: `{shown, sent, seen}`.
+
+    `seen` is None where nobody was asked.
+    """
+    seed = secrets.token_hex(8)
+    told: Sequence[dict[str, Any]] = host.call("notify", "test", "--seed", seed)
+    rows = []
+    for one in told:
+        seen: bool | None = None
+        if one["sent"] and ask is not None:
+            seen = ask(f"Code that arrived by {one['shown']}") == code_of(seed, one["target"])
+        rows.append({"shown": one["shown"], "sent": one["sent"], "seen": seen})
+    return rows

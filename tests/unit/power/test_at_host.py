@@ -1,0 +1,211 @@
+"""A measurement is agreed to, followed from afar, taken up again, and kept as its record."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.unit.power.discharge import KilledError, PaperUps
+
+from releve.errors import CheckError, RefusedError
+from releve.power import measuring, sampling
+from releve.power.at_host import CHECKLIST, Asked, Remote, try_alarms, verdict
+from releve.power.measurement import Measurement
+from releve.power.notify import code_of
+from releve.power.sampling import Sampler
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from releve.power.sampling import Request
+
+
+class PaperHost:
+    """The programs of the UPS's host, here; what begins there is over when it returns."""
+
+    def __init__(self, ups: PaperUps, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ups, self.folder, self.started = ups, folder, 0
+        self.places = ["--folder", str(folder), "--known", str(folder / "known")]
+        self.places += ["--hold-folder", str(folder / "hold")]
+
+        def with_clock(request: Request, device: Any, folder: Path, *, hold_file: Path) -> Sampler:
+            return Sampler(
+                request, device, folder, clock=ups.now, sleep=ups.sleep, hold_file=hold_file
+            )
+
+        monkeypatch.setattr(measuring, "Sampler", with_clock)
+        monkeypatch.setattr(measuring, "UpsOfHost", lambda _ups: ups)
+        monkeypatch.setattr(measuring, "what_is_busy", list)
+        monkeypatch.setattr(measuring, "UPSSCHED", folder / "upssched.conf")
+        monkeypatch.setattr(measuring, "monotonic", ups.now)
+
+    def call(self, *words: str) -> Any:
+        verb, what, *rest = words
+        assert verb == "measure"
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            code = measuring.main([what, *rest, *self.places])
+        if code:
+            raise CheckError(str(code))
+        return json.loads(said.getvalue())
+
+    def start(self, ups: str, *words: str) -> None:
+        self.started += 1
+        with contextlib.suppress(KilledError), contextlib.redirect_stdout(io.StringIO()):
+            measuring.main(["begin", ups, *words, *self.places])
+
+
+class Person:
+    """Who answers at the terminal."""
+
+    def __init__(self, agrees: bool = True) -> None:
+        self.agrees, self.read, self.asked = agrees, list[str](), list[str]()
+
+    def confirm(self, sentence: str) -> bool:
+        self.asked.append(sentence)
+        return self.agrees
+
+
+def remote(host: PaperHost, asked: Asked, person: Person, pull: Any = None) -> Remote:
+    def nothing(_seconds: float) -> None:
+        host.ups.clock += 1
+
+    return Remote(
+        host, asked, person.read.append, person.confirm, pull or person.read.append, nothing
+    )
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PaperHost:
+    return PaperHost(PaperUps(capacity=150), tmp_path, monkeypatch)
+
+
+def test_a_deep_test_says_what_it_does_and_becomes_a_record(host: PaperHost) -> None:
+    (host.folder / "upssched.conf").write_text("AT ONBATT * START-TIMER on-battery-ups1 60\n")
+    person = Person()
+    one = remote(host, Asked("ups1", "deep"), person)
+
+    plan = " ".join(one.plan())
+    made = one.run(attended=True)
+
+    assert "charge 100 %, load 30 %, 2 min left" in plan
+    assert "NUT shuts the site down in order" in plan
+    assert "The timer of 60 s on battery waits" in plan
+    assert made.until == "low-battery"
+    assert any("OB DISCHRG" in line or "DISCHRG OB" in line for line in person.read)
+    assert "capacity: 1" in verdict(made)[0]
+    assert "at least" not in verdict(made)[0]
+
+
+def test_what_is_refused_is_refused_before_anything_happens(host: PaperHost) -> None:
+    host.ups.left = 0.4
+
+    with pytest.raises(RefusedError, match="40 % of 99 %"):
+        remote(host, Asked("ups1", "deep"), Person()).plan()
+    assert host.started == 0
+
+
+def test_a_sampler_that_died_is_started_again_and_the_test_is_not(host: PaperHost) -> None:
+    def kill() -> None:
+        raise KilledError
+
+    host.ups.at[40] = kill
+
+    made = remote(host, Asked("ups1", "deep"), Person()).run(attended=True)
+
+    assert host.started == 2
+    assert host.ups.sent == ["test.battery.start.deep"]
+    assert made.until == "low-battery"
+
+
+def test_one_that_goes_on_is_followed_and_not_begun(host: PaperHost) -> None:
+    def kill() -> None:
+        raise KilledError
+
+    host.ups.at[40] = kill
+    host.start("ups1", "--how", "deep", "--hold")
+    one = remote(host, Asked("ups1", "quick"), Person())
+    assert one.running()
+
+    made = one.run(attended=True)
+
+    assert made.how == "deep"
+    assert host.ups.sent == ["test.battery.start.deep"]
+
+
+def test_the_record_of_an_earlier_one_is_not_taken_for_the_new_one(host: PaperHost) -> None:
+    remote(host, Asked("ups1", "quick"), Person()).run(attended=True)
+    host.start = lambda *_words: None  # type: ignore[method-assign]  # a unit that fails at once
+
+    with pytest.raises(CheckError, match="nobody looks at it"):
+        remote(host, Asked("ups1", "quick"), Person()).run(attended=True)
+
+
+def test_a_plug_is_pulled_only_by_who_agrees_to_every_sentence(host: PaperHost) -> None:
+    person = Person(agrees=False)
+
+    with pytest.raises(RefusedError, match="Somebody stands at the UPS"):
+        remote(host, Asked("ups1", "plug-pull"), person).run(attended=False)
+
+    assert person.asked == [CHECKLIST[0]]
+    assert host.started == 0
+
+
+def test_a_plug_that_is_pulled(host: PaperHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill() -> None:
+        raise KilledError
+
+    # In this test the sampler does not live beside the person: it is started again after the pull.
+    host.ups.at[12] = kill
+    host.ups.at[120] = lambda: setattr(host.ups, "mains", True)
+
+    def pull(_words: str) -> None:
+        host.ups.mains = False
+
+    monkeypatch.setattr(sampling, "PULL_SECONDS", 600)
+    person = Person()
+
+    made = remote(host, Asked("ups1", "plug-pull"), person, pull).run(attended=False)
+
+    assert person.asked == list(CHECKLIST)
+    assert made.how == "plug-pull"
+    assert made.ob_seen_seconds is not None
+    assert host.ups.sent == []
+
+
+def test_nothing_measured_is_an_error(host: PaperHost) -> None:
+    with pytest.raises(CheckError, match="nothing was measured"):
+        remote(host, Asked("ups1", "quick"), Person()).collected()
+
+
+def test_a_verdict_says_who_may_guard_nothing() -> None:
+    record = {"format": 1, "ups": "ups1", "on": "2026-05-31", "how": "plug-pull"}
+    late = Measurement.parse(record | {"ob_seen_seconds": 30}, "here")
+    short = Measurement.parse(record | {"capacity_seconds": 90, "until": "stopped"}, "here")
+
+    assert any(line.startswith("REFUSED") for line in verdict(late))
+    assert "still being commissioned" in verdict(late)[0]
+    assert verdict(short)[0] == "capacity: at least 90 s from full, to stopped"
+
+
+def test_alarms_are_seen_to_arrive_or_not() -> None:
+    seeds: list[str] = []
+
+    class Mailer:
+        def call(self, *words: str) -> Any:
+            seeds.append(words[-1])
+            names = ("a", "b", "c")
+            return [{"target": one, "shown": f"mail {one}", "sent": one != "c"} for one in names]
+
+        def start(self, ups: str, *words: str) -> None:
+            raise NotImplementedError
+
+    def ask(words: str) -> str:
+        return code_of(seeds[0], "a") if words.endswith("mail a") else "0000 or so"
+
+    assert [row["seen"] for row in try_alarms(Mailer(), ask)] == [True, False, None]
+    assert [row["seen"] for row in try_alarms(Mailer(), None)] == [None, None, None]
+    assert seeds[0] != seeds[1]
