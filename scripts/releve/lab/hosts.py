@@ -23,6 +23,8 @@ UPS_DRIVER_MOUNT = "/usr/lib/releve-ups"
 WORLD_MOUNT = "/run/releve-world"
 IMAGE_OF_KIND = {"old": "old", "node": "node", "bay": "host", "vault": "host"}
 _GUEST_HOST = ("--cap-add", "NET_ADMIN,NET_RAW,SYS_ADMIN", "--device", "/dev/net/tun")
+# A host that a UPS feeds: the shadow drill makes namespaces there, as root of a real host may.
+_NAMESPACES = ("--cap-add", "NET_ADMIN,SYS_ADMIN")
 _FUSE = Path("/dev/fuse")
 # A host that may unmount would do so with what the lab lends it, before NUT's last hook has cut
 # the power with the driver that lies there.
@@ -48,7 +50,8 @@ class Loan:
     """What the lab lends a host beside its image.
 
     `world`: folder of the world of a UPS on this host; `disk`: folder of a mounted btrfs and where
-    the host has it; `bridge`: the host has guests, on this bridge; `double`: it answers as PVE.
+    the host has it; `bridge`: the host has guests, on this bridge; `double`: it answers as PVE;
+    `fed`: it stops when a UPS says so.
     """
 
     image: str
@@ -56,6 +59,7 @@ class Loan:
     disk: tuple[Path, str] | None = None
     bridge: str | None = None
     double: bool = False
+    fed: bool = False
 
 
 def specs_of(town: Town, state: Path) -> dict[str, HostSpec]:
@@ -71,6 +75,7 @@ def specs_of(town: Town, state: Path) -> dict[str, HostSpec]:
             else None,
             bridge=town.networks[host.network].bridge if with_guests else None,
             double=host.kind == "node",
+            fed=any(name in (ups.host, *ups.clients) for ups in town.ups.values()),
         )
         specs[name] = spec_of(name, host.address, loan, login=host.kind != "vault")
     return specs
@@ -82,6 +87,8 @@ def spec_of(name: str, address: IPv4Address, loan: Loan, *, login: bool = True) 
     with_repository = loan.image != "old"
     if loan.bridge:
         options += _GUEST_HOST
+    elif loan.fed:
+        options += _NAMESPACES
     if loan.image == "node" and _FUSE.exists():
         options += ["--device", str(_FUSE)]  # it mounts the files of stopped guests
     if with_repository:
