@@ -1,8 +1,9 @@
 """Evidence: what a stage or a drill saw, in a file that a person can read.
 
 Shape of `build/evidence/NAME.json`: `{name, passed, started, ended, checks: [{id, passed, value,
-unit, limit, note}], events: [{at, subject, what}], hashes: {file: sha256}}`; times are UTC in
-ISO 8601. `passed` is derived: at least one check was made and none failed.
+unit, limit, note}], events: [{at, subject, what}], hashes: {file: sha256}, series: [{subject,
+quantity, unit, points: [[at, number], ...]}]}`; times are UTC in ISO 8601. `passed` is derived: at
+least one check was made and none failed.
 """
 
 from __future__ import annotations
@@ -49,8 +50,18 @@ class Event:
 
 
 @dataclass(slots=True)
+class Series:
+    """A quantity that was looked at again and again, as a battery's charge."""
+
+    subject: str
+    quantity: str
+    unit: str
+    points: list[tuple[str, float]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Evidence:
-    """Collects checks, events and hashes; as a context manager it writes its file at the end.
+    """Collects checks, events, hashes, series; as a context manager it writes its file at the end.
 
     An exception inside the block becomes a failed check `completed`, so that a broken run can
     never leave evidence that looks whole.
@@ -63,6 +74,7 @@ class Evidence:
     checks: list[Check] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
+    series: list[Series] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
@@ -92,6 +104,14 @@ class Evidence:
         """Note that `what` happened to `subject`, now or at the given time."""
         self.events.append(Event(at or now(), subject, what))
 
+    def sample(self, subject: str, quantity: str, value: float, unit: str, at: str) -> None:
+        """Note one value of a quantity, at the given time."""
+        for one in self.series:
+            if (one.subject, one.quantity) == (subject, quantity):
+                one.points.append((at, value))
+                return
+        self.series.append(Series(subject, quantity, unit, [(at, value)]))
+
     def hash(self, file: Path) -> None:
         """Note the SHA-256 of a file that belongs to this evidence."""
         with file.open("rb") as stream:
@@ -108,6 +128,7 @@ class Evidence:
             "checks": [asdict(check) for check in self.checks],
             "events": [asdict(event) for event in sorted(self.events, key=lambda one: one.at)],
             "hashes": self.hashes,
+            "series": [asdict(one) for one in self.series],
         }
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".json.part")

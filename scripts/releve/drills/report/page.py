@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import jinja2
 
+from releve.drills.report.chart import NARROW_CHART, WIDE_CHART, Chart, draw
 from releve.drills.report.language import UNITS
 from releve.drills.report.promises import EVIDENCE, Judged, Judgement, State, mark
 from releve.drills.report.read import span
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from releve.drills.report.language import Language
-    from releve.drills.report.read import CheckRead, EventRead, Record
+    from releve.drills.report.read import CheckRead, Record
 
 TEMPLATES = Path(__file__).parent / "templates"
 FIGURES_MAX = 6
@@ -35,10 +36,22 @@ STAGES = {
     "provision": mark("Setting up the new server"),
     "migrate": mark("Moving the services"),
     "power": mark("Power cut"),
+    "power-0": mark("Power cut on paper"),
+    "power-1": mark("Power cut in the shadow"),
+    "power-2": mark("Power cut with some services"),
+    "power-4": mark("Plug of the UPS pulled"),
     "copy": mark("Copies to the vault"),
     "restore": mark("Return from a copy"),
     "ledger": mark("Accounts"),
 }
+TIMELINES = {
+    "migrate": mark("The move, step by step"),
+    "power": mark("The power cut, step by step"),
+    "power-1": mark("The power cut in the shadow, step by step"),
+    "power-2": mark("The services that stop first, step by step"),
+    "power-4": mark("The plug is pulled, step by step"),
+}
+CHARTS = frozenset({"power", "power-2", "power-4"})
 FILE_STATES = {
     "same": mark("as it was"),
     "changed": mark("changed since"),
@@ -91,6 +104,7 @@ class Drawing:
     description: str
     shapes: tuple[tuple[str, Timeline], ...]
     events: tuple[tuple[str, str, Said], ...]
+    charts: tuple[tuple[str, Chart], ...] = ()
 
 
 class View:
@@ -256,41 +270,49 @@ class View:
 
     def drawings(self) -> list[Drawing]:
         """Return the timelines of the move and of the power cut, as far as there are events."""
-        titles = {
-            "migrate": self.language.text("The move, step by step"),
-            "power": self.language.text("The power cut, step by step"),
-        }
         return [
-            self._drawing(record, titles[record.name], list(record.content.events))
+            drawing_of(record, self.language)
             for record in self.records
-            if record.name in titles and record.content and record.content.events
+            if record.name in TIMELINES and record.content and record.content.events
         ]
 
-    def _drawing(self, record: Record, title: str, events: list[EventRead]) -> Drawing:
-        say = self.language
-        events = [
-            one.model_copy(update={"subject": say_subject(one.subject, say)})
-            for one in sorted(events, key=lambda event: event.at)
-        ]
-        seconds = (events[-1].at - events[0].at).total_seconds()
-        description = say.plural(
-            "{count} event in {time}, from {start} on.",
-            "{count} events in {time}, from {start} on.",
-            len(events),
-            time=say.duration(round(seconds, 1)),
-            start=say.time(events[0].at, seconds=True),
-        )
-        shapes = (("wide", WIDE), ("narrow", NARROW))
-        return Drawing(
-            record.name,
-            title,
-            description,
-            tuple((name, lay_out(events, say, shape)) for name, shape in shapes),
-            tuple(
-                (say.time(one.at, seconds=True), one.subject, say_event(one.what, say)[0])
-                for one in events
-            ),
-        )
+
+def drawing_of(record: Record, say: Language) -> Drawing:
+    """Return the drawing of an evidence file, which must hold events."""
+    assert record.content is not None  # noqa: S101  # asked for by the caller
+    found = sorted(record.content.events, key=lambda event: event.at)
+    events = [one.model_copy(update={"subject": say_subject(one.subject, say)}) for one in found]
+    seconds = (events[-1].at - events[0].at).total_seconds()
+    description = say.plural(
+        "{count} event in {time}, from {start} on.",
+        "{count} events in {time}, from {start} on.",
+        len(events),
+        time=say.duration(round(seconds, 1)),
+        start=say.time(events[0].at, seconds=True),
+    )
+    shapes = (("wide", WIDE), ("narrow", NARROW))
+    series = record.content.series
+    charts = (("wide", WIDE_CHART), ("narrow", NARROW_CHART)) if record.name in CHARTS else ()
+    return Drawing(
+        record.name,
+        say.text(TIMELINES.get(record.name, STAGES[record.name])),
+        description,
+        tuple((name, lay_out(events, say, shape)) for name, shape in shapes),
+        tuple(
+            (say.time(one.at, seconds=True), one.subject, say_event(one.what, say)[0])
+            for one in events
+        ),
+        tuple((name, draw(found, series, say, shape)) for name, shape in charts),
+    )
+
+
+def chart_of(record: Record, language: Language) -> str:
+    """Return the chart of an evidence file as an SVG document of its own."""
+    assert record.content is not None  # noqa: S101  # asked for by the caller
+    drawing = drawing_of(record, language)
+    chart = draw(record.content.events, record.content.series, language, WIDE_CHART)
+    template = environment(language).get_template("chart.svg.j2")
+    return template.render(drawing=drawing, name="wide", chart=chart, standalone=True)
 
 
 def _measure(unit: str) -> str:

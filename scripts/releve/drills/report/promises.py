@@ -30,7 +30,8 @@ class State(enum.Enum):
 class Promise:
     """One promise to the town, and the evidence that it rests on.
 
-    `short` completes "not tried in this run: ...".
+    `short` completes "not tried in this run: ...". `also` is evidence that speaks for it where
+    there is some: without, nothing is missing, and alone it proves a part.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Promise:
     short: str
     text: str
     evidence: tuple[str, ...]
+    also: tuple[str, ...] = ()
 
 
 PROMISES = (
@@ -70,6 +72,7 @@ PROMISES = (
             "comes back by itself."
         ),
         ("power",),
+        ("power-0", "power-1", "power-2", "power-4"),
     ),
     Promise(
         "vault",
@@ -106,8 +109,9 @@ PROMISES = (
 EVIDENCE = tuple(
     dict.fromkeys(
         (
-            *("survey", "provision", "migrate", "power", "copy", "restore"),
-            *(name for promise in PROMISES for name in promise.evidence),
+            *("survey", "provision", "migrate"),
+            *("power-0", "power-1", "power-2", "power", "power-4", "copy", "restore"),
+            *(name for promise in PROMISES for name in (*promise.evidence, *promise.also)),
         )
     )
 )
@@ -152,13 +156,14 @@ def judge(records: Mapping[str, Record]) -> Judgement:
     judged = []
     for promise in PROMISES:
         mine = tuple(records[name] for name in promise.evidence)
-        judged.append(Judged(promise, _state(mine), mine))
+        also = tuple(records[name] for name in promise.also if not records[name].missing)
+        judged.append(Judged(promise, _state(mine, also), mine + also))
     return Judgement(tuple(judged))
 
 
-def _state(records: tuple[Record, ...]) -> State:
-    if any(not record.missing and not record.passed for record in records):
+def _state(records: tuple[Record, ...], also: tuple[Record, ...]) -> State:
+    if any(not record.missing and not record.passed for record in records + also):
         return State.FAILED
     if all(record.passed for record in records):
         return State.PROVED
-    return State.PARTLY if any(record.passed for record in records) else State.UNTRIED
+    return State.PARTLY if any(record.passed for record in records + also) else State.UNTRIED

@@ -42,6 +42,15 @@ class EventRead(_Part):
     what: str
 
 
+class SeriesRead(_Part):
+    """A quantity over time, as a battery's charge."""
+
+    subject: str
+    quantity: str
+    unit: str
+    points: tuple[Annotated[tuple[Moment, float], Field(strict=False)], ...] = Field(strict=False)
+
+
 class EvidenceRead(_Part):
     """A whole evidence file."""
 
@@ -52,6 +61,7 @@ class EvidenceRead(_Part):
     checks: tuple[CheckRead, ...] = Field(strict=False)
     events: tuple[EventRead, ...] = Field(strict=False)
     hashes: dict[str, str]
+    series: tuple[SeriesRead, ...] = Field(default=(), strict=False)
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

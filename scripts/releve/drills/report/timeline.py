@@ -120,8 +120,8 @@ def lay_out(events: Sequence[EventRead], language: Language, shape: Shape) -> Ti
         for event, y in zip(events, marks, strict=True)
     ]
     bands = _bands(turns, where, shape.head, bottom)
-    ticks = _ticks(offsets[-1], top, scale, language)
-    return Timeline(shape, bottom + BOTTOM, lanes, bands, labels, ticks, text_x)
+    marked = ticks(offsets[-1], top, scale, language)
+    return Timeline(shape, bottom + BOTTOM, lanes, bands, labels, marked, text_x)
 
 
 def _lanes(events: Sequence[EventRead], shape: Shape) -> tuple[Lane, ...]:
@@ -168,29 +168,46 @@ def _wrap(time: str, event: EventRead, language: Language, columns: int) -> tupl
     return first.removeprefix(time).strip(), *others
 
 
+def stretches(
+    turns: Sequence[tuple[str, float, str]], name: str, begin: float, end: float
+) -> list[tuple[float, float, str]]:
+    """Return the states of a subject as (from, to, state), or nothing when none is told.
+
+    `turns` are (subject, place, effect), in order. What it was before its first turn follows from
+    that: whoever starts was off, whoever does anything else was on.
+    """
+    mine = [(place, effect) for subject, place, effect in turns if subject == name and effect]
+    if not mine:
+        return []
+    found: list[tuple[float, float, str]] = []
+    state, since = ("off" if mine[0][1] == "on" else "on"), begin
+    for place, effect in [*mine, (end, "")]:
+        if place > since:
+            found.append((since, place, state))
+        state, since = effect, place
+    return found
+
+
 def _bands(
     turns: Sequence[tuple[str, float, str]], where: dict[str, float], head: float, bottom: float
 ) -> tuple[Band, ...]:
     """Return the stretches of the subjects whose state is told: (subject, y, effect), in order."""
-    bands: list[Band] = []
-    for name, x in where.items():
-        mine = [(y, effect) for subject, y, effect in turns if subject == name and effect]
-        if not mine:
-            continue
-        state, since = ("off" if mine[0][1] == "on" else "on"), head + 4
-        for y, effect in [*mine, (bottom, "")]:
-            if y > since:
-                bands.append(Band(x, since, y - since, state))
-            state, since = effect, y
-    return tuple(bands)
+    return tuple(
+        Band(x, since, until - since, state)
+        for name, x in where.items()
+        for since, until, state in stretches(turns, name, head + 4, bottom)
+    )
 
 
-def _ticks(span: float, top: float, scale: float, language: Language) -> tuple[Tick, ...]:
-    room = 40 / scale  # seconds between two ticks that keep 40 px apart
+def ticks(
+    span: float, first: float, scale: float, language: Language, apart: float = 40
+) -> tuple[Tick, ...]:
+    """Return the marks of an axis from `first` on, at least `apart` pixels from each other."""
+    room = apart / scale  # seconds
     step = next((step for step in STEPS if step >= room), math.ceil(room / 3600) * 3600)
     count = int(span / step) + 1 if span else 1
     return tuple(
-        Tick(top + number * step * scale, _tick(number * step, span, language))
+        Tick(first + number * step * scale, _tick(number * step, span, language))
         for number in range(count)
     )
 
