@@ -6,6 +6,8 @@ whether a guest stopped cleanly is told by its own chain, after it is back.
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,23 +17,28 @@ from typing import TYPE_CHECKING
 from releve.command import CommandError
 from releve.drills.evidence import Evidence, now
 from releve.drills.power_verdict import GuestSeen, PowerSeen, judge
-from releve.errors import CheckError, InputError, LaterError
-from releve.power.rewake import NoAnswerError, look_at
+from releve.drills.ups_host import UpsHost, Watch, note_battery, reading_of
+from releve.drills.witnessed import door, last_before
+from releve.errors import CheckError, LaterError
+from releve.power.measure import record_of
+from releve.power.upsd import NoAnswerError
 from releve.ssh import Ssh
-from releve.witness import Record, WitnessError, ask, record
+from releve.witness import WitnessError, ask, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from releve.drills.mains import Mains, PowerEvent
+    from releve.power.measure import Reading
+    from releve.power.measurement import Measurement
     from releve.town.model import Guest, Town
     from releve.town.power import Ups
-    from releve.town.site import Host
 
 EVENT_FILE = "/var/lib/releve-rewake/event-{ups}"  # as role nut_primary has it
 DARK_SECONDS = 3.0  # between the output going off and the mains coming back
 BACK_SECONDS = 150.0  # within which everybody has to be back, from the return of the mains
+LOOK_SECONDS = 0.5  # between two looks while it goes down
 SPARE_SECONDS = 60.0  # beyond the budget, before the drill stops waiting for the output to go off
 
 
@@ -44,6 +51,7 @@ class PowerDrill:
     ups_name: str
     tell: Callable[[str], None]
     seen: PowerSeen = field(init=False)
+    readings: list[Reading] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Start with nothing seen."""
@@ -55,9 +63,9 @@ class PowerDrill:
         return self.town.ups[self.ups_name]
 
     @property
-    def host(self) -> Host:
+    def host(self) -> UpsHost:
         """The host with the cable."""
-        return self.town.hosts[self.ups.host]
+        return UpsHost(Ssh.to(self.town, self.ups.host))
 
     def run(self, folder: Path) -> Evidence:
         """Cut, watch, give back, judge; write the evidence.
@@ -67,12 +75,17 @@ class PowerDrill:
         """
         with Evidence("power", folder) as evidence:
             self._look_before(evidence)
-            self.mains.switch(on=False)
-            try:
-                self._watch_it_go_down()
-                time.sleep(DARK_SECONDS)
-            finally:
-                self.mains.switch(on=True)
+            with Watch.of(self.host, self.ups_name, LOOK_SECONDS) as watch:
+                self._await_a_look(watch)
+                lost = time.monotonic()
+                self.mains.switch(on=False)
+                try:
+                    self._watch_it_go_down(watch)
+                    time.sleep(DARK_SECONDS)
+                finally:
+                    self.mains.switch(on=True)
+            note_battery(evidence, self.ups_name, watch.samples)
+            self.readings = [reading_of(one, lost) for one in watch.samples]
             self._watch_it_come_back()
             self.seen.power = self.mains.events()
             judge(self.seen, evidence)
@@ -82,12 +95,31 @@ class PowerDrill:
             raise CheckError(message)
         return evidence
 
+    def record(self) -> Measurement:
+        """Return what the cut measured of the UPS, for `releve power measure`."""
+        off, on = self.seen.first("output-off"), self.seen.first("output-on")
+        record = record_of(
+            self.readings,
+            ups=self.ups_name,
+            how="drill",
+            on=datetime.datetime.now(tz=datetime.UTC).date(),
+            output_off=off is not None,
+        )
+        if off is None:
+            return record
+        return dataclasses.replace(
+            record,
+            cut="proven" if self.seen.first("command") else record.cut,
+            off_seconds=round(on.unix - off.unix, 1) if on else None,
+            returned=on is not None,
+        )
+
     def _look_before(self, evidence: Evidence) -> None:
         """See that the site is whole; a drill on a broken one would prove nothing."""
         try:
-            look = look_at(self.ups_name, str(self.host.address))
+            look = self.host.look(self.ups_name)
         except NoAnswerError as error:
-            message = f"{self.ups_name}: upsd on {self.ups.host} has no fresh data: {error}"
+            message = f"{self.ups_name}: no fresh data: {error}"
             raise LaterError(message) from error
         if "OL" not in look.status or "FSD" in look.status:
             message = f"{self.ups_name} says {' '.join(sorted(look.status))}, not OL: wait for it"
@@ -99,7 +131,7 @@ class PowerDrill:
                 raise CheckError(message)
         running = self._guests_there()
         for name, guest in self._guests().items():
-            before = ask(*_door(guest)) if name in running else None
+            before = ask(*door(guest)) if name in running else None
             ahead = before.ms - time.time() * 1000 if before else 0
             self.seen.guests[name] = GuestSeen(guest.needs, before, ahead)
         budget = Ssh.to(self.town, self.ups.host).run("cat /etc/releve/power-budget.json").stdout
@@ -118,23 +150,31 @@ class PowerDrill:
         running = {file.removesuffix(".pid") for file in listed.split() if file.endswith(".pid")}
         return {name for name, guest in self._guests().items() if str(guest.vmid) in running}
 
-    def _watch_it_go_down(self) -> None:
+    def _await_a_look(self, watch: Watch) -> None:
+        """See that the watch works before there is something to see."""
+        limit = time.monotonic() + SPARE_SECONDS
+        while watch.last is None or watch.last.seen is None:
+            if time.monotonic() > limit:
+                why = watch.last.error if watch.last else "nothing was said"
+                message = f"{self.ups_name}: {self.ups.host} does not say how it is: {why}"
+                raise LaterError(message)
+            time.sleep(0.1)
+
+    def _watch_it_go_down(self, watch: Watch) -> None:
         """Look until the output is off, or longer than the budget allows."""
-        limit = time.monotonic() + self.seen.budget["capacity"] + SPARE_SECONDS
+        budget = self.seen.budget
+        longest = budget["capacity"] or budget["timer"] + budget["need"]
+        limit = time.monotonic() + longest + SPARE_SECONDS
         while time.monotonic() < limit:
+            for word, what in (("OB", "on battery"), ("FSD", "shutdown begins")):
+                found = None if word in self.seen.words else watch.first(word)
+                if found is not None:
+                    self.seen.words[word] = found.at
+                    self.tell(f"{self.ups_name}: {what}")
             if self._events("output-off"):
                 self.tell(f"{self.ups_name}: output off")
                 return
-            try:
-                look = look_at(self.ups_name, str(self.host.address))
-            except NoAnswerError:
-                time.sleep(0.3)
-                continue
-            for word, what in (("OB", "on battery"), ("FSD", "shutdown begins")):
-                if word in look.status and word not in self.seen.words:
-                    self.seen.words[word] = now()
-                    self.tell(f"{self.ups_name}: {what}")
-            time.sleep(0.3)
+            time.sleep(0.2)
 
     def _events(self, kind: str) -> list[PowerEvent]:
         return [event for event in self.mains.events() if event.kind == kind]
@@ -173,7 +213,7 @@ class PowerDrill:
 
     def _data_are_fresh(self) -> bool:
         try:
-            status = look_at(self.ups_name, str(self.host.address)).status
+            status = self.host.look(self.ups_name).status
         except NoAnswerError:
             return False
         return "OL" in status and "FSD" not in status
@@ -191,7 +231,7 @@ class PowerDrill:
     def _logged_in(self, client: str) -> Callable[[], bool]:
         def back() -> bool:
             try:
-                clients = look_at(self.ups_name, str(self.host.address)).clients
+                clients = self.host.look(self.ups_name).clients
             except NoAnswerError:
                 return False
             return str(self.town.hosts[client].address) in clients
@@ -205,10 +245,10 @@ class PowerDrill:
             if seen.before is None:
                 return False
             try:
-                status = ask(*_door(guest))
+                status = ask(*door(guest))
                 if status.boots <= seen.before.boots:
                     return False
-                seen.kept = record(*_door(guest), seen.before.newest)
+                seen.kept = record(*door(guest), seen.before.newest)
                 seen.last = last_before(guest, seen.before.newest, status.newest, self._cut_ms())
             except WitnessError:
                 return False
@@ -232,28 +272,3 @@ def _wait_for(back: Callable[[], bool]) -> tuple[float, str] | None:
             return time.monotonic(), now()
         time.sleep(0.3)
     return None
-
-
-def last_before(guest: Guest, low: int, high: int, moment: float) -> Record | None:
-    """Return the guest's newest record of before `moment` (Unix, ms), between two numbers.
-
-    Records are in the order of time, so halving finds it in a dozen questions.
-    """
-    found: Record | None = None
-    while low <= high:
-        middle = (low + high) // 2
-        one = record(*_door(guest), middle)
-        if one is None or one.ms >= moment:
-            high = middle - 1
-        else:
-            found, low = one, middle + 1
-    return found
-
-
-def _door(guest: Guest) -> tuple[str, int]:
-    """Return where a guest's witness is asked."""
-    address = next((str(nic.address) for nic in guest.nics if nic.address), None)
-    if address is None or guest.witness is None:
-        message = f"guest {guest.vmid} has no witness with an address"
-        raise InputError(message)
-    return address, guest.witness.port
