@@ -1,9 +1,10 @@
 """Bring everybody back after a power cut; runs for ever on the host that has the UPS's cable.
 
-A power event opens at the first look that finds the UPS on battery, is on disk before anything
-else happens, survives reboots, and closes when every expected host has been logged in without a
-break for a while. While it is open and the mains are steady, whoever is missing is woken, again
-and again; never while the UPS says FSD, since a host woken then is sent down at once.
+A power event opens at the first look that finds the UPS on battery or in a forced shutdown, and
+when this host itself is forced down. It is on disk before anything else happens, survives reboots,
+and closes when every expected host has been logged in without a break for a while. While it is open
+and the mains are steady, whoever is missing is woken, again and again; never while the UPS says
+FSD, since a host woken then is sent down at once.
 
 Standard library only; tagged "runs for ever": keep it small.
 """
@@ -14,6 +15,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -66,6 +68,7 @@ class Config:
     min_charge: float
     server: str = "127.0.0.1"
     port: int = UPSD_PORT
+    flag_file: Path = Path("/run/nut/killpower")  # POWERDOWNFLAG of upsmon.conf
 
     @classmethod
     def read(cls, file: Path) -> list[Config]:
@@ -199,8 +202,8 @@ class Rewake:
             self._steady_since = self._complete_since = None
             return
         self._alive()
-        if "OB" in look.status:
-            self._open_event()
+        if look.status & {"OB", "FSD"}:
+            self._open_event("on battery" if "OB" in look.status else "forced shutdown")
         steady = "OL" in look.status and not look.status & {"OB", "FSD"}
         self._steady_since = _since(self._steady_since, now) if steady else None
         if not self.open or self._steady_since is None:
@@ -254,7 +257,16 @@ class Rewake:
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             self._log(f"{host.name} {why} and could not be woken: {error}")
 
-    def _open_event(self) -> None:
+    def leave(self) -> None:
+        """Open the event when upsmon has forced this host down and the UPS said nothing of it.
+
+        So it is with a UPS that is lost in a calibration, mains present: NUT takes it for dead, and
+        its flag is the only witness.
+        """
+        if self.config.flag_file.exists():
+            self._open_event("this host is forced down")
+
+    def _open_event(self, why: str) -> None:
         if self.open:
             return
         self.open = True
@@ -266,7 +278,7 @@ class Rewake:
         except OSError as error:
             self._log(f"{self.config.ups}: power event opens, but a reboot will forget it: {error}")
         else:
-            self._log(f"{self.config.ups}: power event opens: on battery")
+            self._log(f"{self.config.ups}: power event opens: {why}")
 
     def _close_event(self) -> None:
         self.config.event_file.unlink(missing_ok=True)
@@ -297,6 +309,13 @@ def main(arguments: list[str]) -> NoReturn:
     """Look for ever, as the file of the first argument says; the unit restarts it."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     each = [Rewake(config) for config in Config.read(Path(arguments[0]))]
+
+    def leave(_signal: int, _frame: object) -> NoReturn:
+        for rewake in each:
+            rewake.leave()
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, leave)
     while True:
         for rewake in each:
             rewake.step()

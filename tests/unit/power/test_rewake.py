@@ -91,6 +91,7 @@ class Site:
             quiet=15,
             min_charge=self.min_charge,
             port=self.upsd.port,
+            flag_file=self.event_file.with_name("killpower"),
         )
         self.rewake = Rewake(
             config,
@@ -124,6 +125,27 @@ def test_the_event_opens_on_disk_at_the_first_look_on_battery(site: Site) -> Non
 
     assert site.open
     assert site.event_file.read_text().endswith("Z\n")
+
+
+def test_a_forced_shutdown_opens_the_event_with_the_mains_present(site: Site) -> None:
+    site.upsd.status = "FSD OL"
+    site.run(1)
+
+    assert site.open
+
+
+@pytest.mark.parametrize("forced", [True, False])
+def test_its_own_end_opens_the_event_only_when_upsmon_forces_this_host_down(
+    site: Site, *, forced: bool
+) -> None:
+    assert site.rewake is not None
+    if forced:
+        site.event_file.with_name("killpower").touch()
+    site.upsd.stale = True
+    site.run(3)
+    site.rewake.leave()
+
+    assert site.open is forced
 
 
 def test_who_is_missing_is_woken_again_and_again(site: Site) -> None:
