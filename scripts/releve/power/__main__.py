@@ -14,6 +14,7 @@ VERBS = {
     "measure": "measuring",
     "notify": "notify",
     "lint": "lint.verb",
+    "policy": "policy",
     "rewake": "rewake",
     "shadow": "shadow",
     "test-battery": "battery",

@@ -1,0 +1,207 @@
+"""`policy -a TIER`: a NUT driver that publishes one virtual UPS, for one tier; mode `policy`.
+
+Stock upsd, upsmon and clients do the rest. It reads the real UPS from upsd, follows it by the
+ladder, decides once (`cycle.py`), and cuts nothing: `-k`, which upsdrvctl calls last, is left to
+the driver of the real UPS. Runs for ever: keep it small. Standard library only.
+"""
+
+from __future__ import annotations
+
+import getopt
+import json
+import logging
+import math
+import os
+import pwd
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from releve.errors import InputError, ReleveError
+from releve.power.cycle import Cycle, Files, Look, Status, Tier
+from releve.power.driver_socket import DriverSocket
+from releve.power.ladder import Known, Site
+from releve.power.live import Live
+from releve.power.measurement import Measurement
+from releve.power.readings import read
+from releve.power.rewake import NoAnswerError, look_at
+from releve.power.trend import Instant
+from releve.power.upsd import PORT, Upsd
+
+if TYPE_CHECKING:
+    from releve.power.readings import Readings
+
+CONFIG = Path("/etc/releve/policy.json")
+RUN = Path("/run/nut")
+NAME = "releve-policy"  # as `driver =` in ups.conf; upsd looks for the socket NAME-TIER
+POLL = 1.0  # seconds between two looks at the real UPS
+LOCAL = frozenset({"127.0.0.1", "::1"})
+LOG = logging.getLogger("policy")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the role writes for one tier; `source` is the real UPS at this host's upsd.
+
+    The file is a list with an entry for each real UPS; the first of its tiers is the site's.
+    """
+
+    tier: Tier
+    site: Site
+    known: Known
+    source: str
+    folder: Path
+    port: int = PORT
+
+    @classmethod
+    def read(cls, file: Path, name: str) -> Config:
+        """Take one tier out of the file; raises InputError where it is not as it has to be."""
+        try:
+            each: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+            found = [(one, own) for one in each for own in one["tiers"] if own["name"] == name]
+            said, own = found[0]
+            first = said["tiers"][0]["name"]
+            record = Measurement.read(Path(said["record"])) if said.get("record") else None
+            known = Known.of(record)
+            if said.get("capacity_seconds") and known.capacity_seconds is None:
+                known = Known(capacity_seconds=float(said["capacity_seconds"]))
+            return cls(
+                tier=Tier(
+                    name,
+                    None if name == first else first,
+                    own.get("after"),
+                    said["settle"],
+                    own.get("least", 0),
+                    said["alarm"],
+                    said["ladder"]["comms_hold"],
+                ),
+                site=Site(need=own["need"], **said["ladder"]),
+                known=known,
+                source=said["source"],
+                folder=Path(said["folder"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            message = (
+                f"{file}: tier {name} cannot be read from it ({type(error).__name__}: {error}); "
+                "apply playbooks/power.yml, which writes it"
+            )
+            raise InputError(message) from error
+
+
+class Policy:
+    """One tier's driver; `run` looks, decides and publishes for ever."""
+
+    def __init__(self, config: Config, boot: str) -> None:
+        """Take up what an earlier life has left."""
+        self.config = config
+        self.upsd, self.heard = Upsd(port=config.port), False
+        name = config.tier.name
+        self.live = Live(config.folder / f"{name}.ladder.json", config.site, config.known)
+        self.cycle = Cycle(config.tier, Files(config.folder), boot, LOG.warning)
+
+    def step(self) -> dict[str, str] | None:
+        """Look once; return what is published from now on, None for nothing fresh."""
+        now = Instant.now()
+        readings = self._read()
+        verdict = self.live.look(now, readings)
+        state = self.live.state
+        status = self.cycle.step(
+            Look(
+                up=now.up,
+                wall=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now.wall)),
+                verdict=verdict,
+                on_battery=state.on_battery,
+                drained=state.drained,
+                silent=None if self._never(readings) else state.silent,
+                logins=self._logins(),
+            )
+        )
+        return None if status is None else self._published(status, readings)
+
+    def _never(self, readings: Readings | None) -> bool:
+        """Whether this life of the driver has not heard the UPS yet."""
+        self.heard = self.heard or (readings is not None and not readings.refusals)
+        return not self.heard
+
+    def _read(self) -> Readings | None:
+        try:
+            return read(self.upsd.variables(self.config.source))
+        except ReleveError:
+            return None
+
+    def _logins(self) -> frozenset[str] | None:
+        """Return who is logged in at this tier, asked only when that may end its decision."""
+        if self.cycle.decision is None or self.config.tier.follows is None:
+            return None
+        try:
+            return look_at(self.config.tier.name, "127.0.0.1", self.config.port).clients - LOCAL
+        except NoAnswerError:
+            return None
+
+    def _published(self, status: Status, readings: Readings | None) -> dict[str, str]:
+        decision = self.cycle.decision
+        values = {
+            "device.type": "ups",
+            "driver.name": NAME,
+            "ups.status": status,
+            "experimental.decision": decision.id if decision else "none",
+        }
+        numbers = {
+            "battery.charge": readings.charge if readings else None,
+            "battery.runtime": readings.runtime if readings else None,
+        }
+        return values | {
+            name: f"{math.floor(value)}" for name, value in numbers.items() if value is not None
+        }
+
+
+def main(arguments: list[str]) -> int:
+    """Do what upsdrvctl asks for, for ever when it is to run; raises InputError."""
+    options = dict(getopt.gnu_getopt(arguments, "a:kDFBhVu:x:i:qd:s:")[0])
+    if "-V" in options or "-h" in options:
+        sys.stdout.write(f"{NAME}: a virtual UPS for each tier, on top of a real one\n")
+        return 0
+    if "-k" in options:
+        return 0
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    _become_nut()
+    name = options.get("-a", "")
+    policy = Policy(Config.read(CONFIG, name), Instant.now().boot)
+    link = DriverSocket(RUN / f"{NAME}-{name}")
+    if "-F" not in options and "-D" not in options:
+        _to_background()
+    pid = RUN / f"{NAME}-{name}.pid"
+    pid.write_text(f"{os.getpid()}\n", encoding="utf-8")
+
+    def leave(_signal: int, _frame: object) -> NoReturn:
+        pid.unlink(missing_ok=True)
+        (RUN / f"{NAME}-{name}").unlink(missing_ok=True)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    due = 0.0
+    while True:
+        now = time.monotonic()
+        if now >= due:
+            due = now + POLL
+            link.publish(policy.step())
+        link.serve(max(0.0, due - time.monotonic()))
+
+
+def _become_nut() -> None:
+    """Drop root as NUT's own drivers do."""
+    if os.getuid() == 0:
+        nut = pwd.getpwnam("nut")
+        os.initgroups("nut", nut.pw_gid)
+        os.setgid(nut.pw_gid)
+        os.setuid(nut.pw_uid)
+
+
+def _to_background() -> None:
+    if os.fork():
+        os._exit(0)
+    os.setsid()

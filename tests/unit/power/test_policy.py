@@ -1,0 +1,151 @@
+"""The policy driver: what it reads, and what it publishes of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import socketserver
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from releve.errors import InputError
+from releve.power.policy import Config, Policy, main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TIERS = [
+    {"name": "ups1-site", "need": 20, "after": None},
+    {"name": "ups1-lower", "need": 20, "after": 300, "least": 60},
+]
+CONTENT: dict[str, Any] = {
+    "source": "ups1",
+    "capacity_seconds": 60,
+    "settle": 3,
+    "alarm": 100,
+    "ladder": {"derate": 0.8, "lb_debounce": 0, "comms_hold": 30},
+    "tiers": TIERS,
+}
+
+
+@dataclass
+class Upsd:
+    """What the small upsd says of the real UPS; None: nothing fresh."""
+
+    values: dict[str, str] | None = field(default_factory=dict)
+    clients: tuple[str, ...] = ()
+    port: int = 0
+
+
+def _answers(upsd: Upsd, line: str) -> list[str]:
+    verb, _, rest = line.partition(" ")
+    if verb == "LIST" and rest.startswith("CLIENT"):
+        listed = [f"{rest} {address}" for address in upsd.clients]
+        return [f"BEGIN {line}", *listed, f"END {line}"]
+    if verb == "GET":
+        return [f'{rest} "FSD OB LB"' if rest.endswith("ups.status") else "ERR VAR-NOT-SUPPORTED"]
+    if upsd.values is None:
+        return ["ERR DATA-STALE"]
+    listed = [f'{rest} {name} "{value}"' for name, value in upsd.values.items()]
+    return [f"BEGIN {line}", *listed, f"END {line}"]
+
+
+@pytest.fixture
+def upsd() -> Iterator[Upsd]:
+    state = Upsd({"ups.status": "OL", "battery.charge": "100", "battery.runtime": "3001"})
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            for raw in self.rfile:
+                answer = "".join(f"{one}\n" for one in _answers(state, raw.decode().strip()))
+                self.wfile.write(answer.encode())
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        state.port = server.server_address[1]
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield state
+        server.shutdown()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "policy.json"
+    file.write_text(json.dumps([{**CONTENT, "folder": str(tmp_path)}]))
+    return file
+
+
+def policy(file: Path, upsd: Upsd, tier: str = "ups1-site") -> Policy:
+    config = dataclasses.replace(Config.read(file, tier), port=upsd.port)
+    return Policy(config, "boot-1")
+
+
+def test_a_tier_finds_itself_in_the_file(file: Path) -> None:
+    site, lower = Config.read(file, "ups1-site"), Config.read(file, "ups1-lower")
+
+    assert site.tier.follows is None
+    assert (lower.tier.follows, lower.tier.after, lower.tier.least) == ("ups1-site", 300, 60)
+    assert site.known.capacity_seconds == 60
+    assert site.site.need == 20
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[{}]", '[{"tiers": [{"name": "ups1-site"}]}]'])
+def test_a_file_that_says_too_little_is_refused_by_its_name(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "policy.json"
+    file.write_text(text)
+
+    with pytest.raises(InputError, match=r"policy\.json: tier ups1-site cannot be read"):
+        Config.read(file, "ups1-site")
+
+
+def test_it_publishes_where_the_power_comes_from_and_nothing_else_of_the_status(
+    file: Path, upsd: Upsd
+) -> None:
+    driver = policy(file, upsd)
+    assert upsd.values is not None
+
+    upsd.values["ups.status"] = "OL CHRG CAL RB ALARM LB"
+    assert (driver.step() or {})["ups.status"] == "OL"
+    upsd.values["ups.status"] = "OB DISCHRG CAL"
+    assert (driver.step() or {})["ups.status"] == "OB"
+
+
+def test_a_low_battery_is_a_decision(file: Path, upsd: Upsd) -> None:
+    driver = policy(file, upsd)
+    assert upsd.values is not None
+    driver.step()
+    upsd.values["ups.status"] = "OB LB"
+
+    seen = driver.step() or {}
+    assert seen["ups.status"] == "FSD OB LB"
+    kept = json.loads((file.parent / "ups1-site.json").read_text())
+    assert seen["experimental.decision"] == kept["id"]
+
+    upsd.values["ups.status"] = "OL"
+    assert (driver.step() or {})["ups.status"] == "FSD OB LB"
+    assert (policy(file, upsd, "ups1-lower").step() or {})["ups.status"] == "FSD OB LB"
+
+
+def test_a_value_that_cannot_be_believed_is_not_published(file: Path, upsd: Upsd) -> None:
+    upsd.values = {"ups.status": "OL", "battery.charge": "255", "battery.runtime": "65535"}
+
+    assert (
+        (policy(file, upsd).step() or {}).keys().isdisjoint({"battery.charge", "battery.runtime"})
+    )
+
+
+def test_before_the_first_word_nothing_is_fresh(file: Path, upsd: Upsd) -> None:
+    upsd.values = None
+
+    assert policy(file, upsd).step() is None
+
+
+def test_it_never_cuts_power(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-a", "ups1-site", "-k"]) == 0
+    assert capsys.readouterr().out == ""
