@@ -10,10 +10,10 @@ EXIT_USAGE = 2
 VERBS = {
     "believe": "believe",
     "budget": "budget",
+    "lint": "lint.verb",
     "look": "look",
     "measure": "measuring",
     "notify": "notify",
-    "lint": "lint.verb",
     "policy": "policy",
     "rewake": "rewake",
     "shadow": "shadow",
