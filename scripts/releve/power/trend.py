@@ -132,7 +132,7 @@ def advance(  # noqa: PLR0917  # the state, the look, and what both are held aga
     moment = Moment(input_dead_held=state.input_dead_held or 0)
     if not on_battery(readings, site, known, moment):
         state = _on_line(state, passed, readings, known)
-        return state, Seen(readings, known, Moment(spent=state.spent))
+        return state, Seen(readings, known, dataclasses.replace(moment, spent=state.spent))
     state = _drain(state, passed, readings, known)
     state, believed, notes = _believe(state, readings)
     return state, Seen(believed, known, _moment(state, readings), notes)

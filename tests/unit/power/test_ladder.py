@@ -235,6 +235,12 @@ def test_a_held_low_battery_stops_whatever_else_is_wrong() -> None:
     assert verdict(odd, lb_held=5).decision == "stop"
 
 
+def test_on_line_and_on_battery_at_once_is_neither() -> None:
+    both = ups(status=frozenset({"OL", "OB", "LB"}), mains="unknown", warnings=("ST_OL_OB",))
+
+    assert verdict(both, lb_held=100).decision == "refuse"
+
+
 def test_on_line_with_a_dead_input_is_on_battery_once_it_was_held() -> None:
     dead = ups(status=frozenset({"OL"}), mains="on", runtime=61.0)
 

@@ -226,7 +226,7 @@ OB = honest(0)
                      id="off blinks"),
         pytest.param([(0, LINE), (10, {**LINE, "ups.status": "OL DISCHRG", "battery.runtime": "9"}),
                       (300, LINE)], id="OL DISCHRG with a live input"),
-        pytest.param([(0, {**LINE, "input.voltage": "0"}), (300, LINE)],
+        pytest.param([(0, {**LINE, "input.voltage": "0", "battery.runtime": "99"}), (300, LINE)],
                      id="an input that never was alive"),
     ],
 )  # fmt: skip
