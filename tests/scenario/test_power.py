@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +16,6 @@ from releve.command import run
 from releve.lab.run import environment
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -21,6 +23,17 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lab
 PLAY_SECONDS = 400
+WHOLE = 3
+GUARDED = ("pve1", "nas")
+# What a drill must leave as it was: who runs since when, what the files hold, and no flag.
+PROTECTION = """
+systemctl show --property=Id,MainPID,ExecMainStartTimestamp 'nut-*' 'releve-*'
+find /etc/nut -type f -exec sha256sum {} +
+ls -d /etc/killpower /run/nut/killpower /run/nut/shadow 2>&1
+pgrep -c upsmon; pgrep -c upsd; pgrep -c upssched
+"""
+PROGRAM, STAGE = "[s]hadow --ups", "[s]hadow --inside"
+SHADOWS = f"{PROGRAM}|{STAGE}|[d]ummy-ups"
 
 
 class Site:
@@ -54,12 +67,32 @@ class Site:
             "ansible-playbook", "-i", "inventory/lab/town.yml", "playbooks/power.yml", *options
         )
 
-    def drill(self) -> tuple[int, set[str]]:
-        """Run the drill; return its exit code and the checks that failed."""
-        done = self.do("releve", "drill", "power", "--lab")
-        file = self.lab.root / "build" / "evidence" / "power.json"
+    def drill(self, level: int = 3) -> tuple[int, set[str]]:
+        """Run a level of the drill; return its exit code and the checks that failed."""
+        done = self.do("releve", "drill", "power", "--lab", "--level", str(level))
+        name = "power" if level == WHOLE else f"power-{level}"
+        file = self.lab.root / "build" / "evidence" / f"{name}.json"
         checks: list[dict[str, Any]] = json.loads(file.read_text())["checks"]
         return done.returncode, {check["id"] for check in checks if not check["passed"]}
+
+    def protection(self) -> dict[str, str]:
+        """Return what guards each host."""
+        return {
+            host: self.lab.console(host, ["sh", "-c", PROTECTION], check=False).stdout
+            for host in GUARDED
+        }
+
+    def shadows(self, host: str) -> list[str]:
+        """Return the processes of a shadow drill on a host."""
+        found = self.lab.console(host, ["pgrep", "-fa", SHADOWS], check=False).stdout
+        return found.splitlines()
+
+    def await_shadows(self, host: str, *, there: bool, seconds: float = 30) -> list[str]:
+        """Wait until there are some, or none; return them."""
+        deadline = time.monotonic() + seconds
+        while bool(found := self.shadows(host)) is not there and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return found
 
     def control(self, **order: str) -> None:
         part = self.lab.world / "control.d" / ".order"
@@ -92,6 +125,92 @@ def site(lab: Lab) -> Iterator[Site]:
     here.must("ansible-playbook", "-i", "inventory/lab/town.yml", "playbooks/power.yml")
     yield here
     here.control(behaviour="cyc", mains="on")
+
+
+def test_paper_and_files_hold(site: Site) -> None:
+    assert site.drill(0) == (0, set())
+
+
+def test_every_host_fires_in_the_shadow_and_nothing_is_left(site: Site) -> None:
+    before = site.protection()
+    assert site.drill(1) == (0, set())
+
+    assert site.protection() == before
+    file = site.lab.root / "build" / "evidence" / "power-1.json"
+    told = {(one["subject"], one["what"]) for one in json.loads(file.read_text())["events"]}
+    for host in GUARDED:
+        assert (host, "SHUTDOWNCMD is called, as a recorder") in told
+        assert site.shadows(host) == []
+
+
+@pytest.mark.parametrize("victim", ["stage", "program", "connection"])
+def test_a_shadow_that_is_killed_leaves_nothing(site: Site, victim: str) -> None:
+    before = site.protection()
+    program = str(site.lab.root / ".venv" / "bin" / "releve")
+    words = site.lab.workstation([program, "drill", "power", "--lab", "--level", "1"])
+    with subprocess.Popen(
+        words, env=environment(site.lab), cwd=site.lab.root, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    ) as drill:  # fmt: skip
+        assert len(site.await_shadows("pve1", there=True)) > 0
+        time.sleep(4)  # in the middle: the daemons of the shadow run
+        if victim == "connection":
+            os.killpg(drill.pid, signal.SIGKILL)
+        else:
+            pattern = STAGE if victim == "stage" else PROGRAM
+            site.lab.console("pve1", ["pkill", "-KILL", "-f", pattern], check=False)
+        for host in GUARDED:
+            assert site.await_shadows(host, there=False, seconds=90) == []
+        drill.wait(timeout=120)
+
+    assert site.protection() == before
+
+
+def test_an_ordinary_power_off_after_the_shadow_cuts_nobody(site: Site) -> None:
+    begin = len(site.events(0).splitlines())
+    site.lab.console("pve1", ["systemctl", "poweroff"], check=False)
+    assert site.saw(begin, "pve1", "halted", 90), site.events(begin)
+    time.sleep(8)  # longer than the UPS takes to switch off
+
+    assert not site.saw(begin, "ups1", "command"), site.events(begin)
+    assert not site.saw(begin, "ups1", "output-off")
+    assert site.lab.running("nas")
+    site.lab.power_on("pve1")
+    site.lab.await_ready("pve1")
+    for guest in site.lab.town.guests:
+        assert site.lab.ask(guest, 120).whole
+
+
+def test_the_lowest_tier_stops_and_comes_back(site: Site) -> None:
+    compta = site.lab.ask("compta")
+    dossiers = site.lab.ask("dossiers")
+    assert site.drill(2) == (0, set())
+
+    assert site.lab.ask("dossiers").boots == dossiers.boots + 1
+    assert site.lab.ask("dossiers").unclean == dossiers.unclean
+    assert site.lab.ask("compta").boots == compta.boots
+
+
+def test_a_plug_is_pulled_and_put_back(site: Site) -> None:
+    begin = len(site.events(0).splitlines())
+    assert site.drill(4) == (0, set())
+
+    assert site.saw(begin, "mains", "mains-off")
+    assert not site.saw(begin, "ups1", "command")
+    record = json.loads((site.lab.root / "build" / "measured" / "ups1.json").read_text())
+    assert record["how"] == "plug-pull"
+    assert record["ob_seen_seconds"] <= 10
+    assert record["moved"]["charge"]
+
+
+def test_a_ups_that_hides_the_loss_of_its_mains_may_guard_nothing(site: Site) -> None:
+    site.control(comms="")  # an empty word: its link is gone
+    try:
+        code, _failed = site.drill(4)
+    finally:
+        site.control(comms="yes", mains="on")
+
+    assert code == 75  # refused before anybody pulls a plug: there are no data
 
 
 def test_a_cut_is_survived_in_order_and_unattended(site: Site) -> None:
