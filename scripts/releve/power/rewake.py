@@ -24,18 +24,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from releve.errors import ReleveError
+from releve.power.upsd import PORT as UPSD_PORT
+from releve.power.upsd import NoAnswerError, Upsd
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 POLL = 1.0  # seconds between two looks at the UPS
 MAC_OCTETS = 6
 WAKE_PORT = 9
-UPSD_PORT = 3493
 LOG = logging.getLogger("rewake")
-
-
-class NoAnswerError(Exception):
-    """Upsd is not there or has no fresh data: nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -108,51 +107,15 @@ def ask_upsd(config: Config) -> Look:
 def look_at(ups: str, server: str, port: int = UPSD_PORT) -> Look:
     """Ask upsd; raises NoAnswerError when it is away, stale, or says nothing that is known."""
     try:
-        with socket.create_connection((server, port), timeout=3) as link:
-            lines = link.makefile("rw", encoding="utf-8", newline="\n")
-            status = _variable(lines, ups, "ups.status")
-            charge = _variable(lines, ups, "battery.charge")
-            clients = _list(lines, f"CLIENT {ups}")
-    except (OSError, UnicodeError) as error:
+        values, clients = Upsd(server, port).glance(ups, "ups.status", "battery.charge")
+    except ReleveError as error:
         raise NoAnswerError(str(error)) from error
-    if status is None:
+    if "ups.status" not in values:
         raise NoAnswerError(ups)
+    status = frozenset(values["ups.status"].split())
     with contextlib.suppress(ValueError):
-        return Look(frozenset(status.split()), float(charge or ""), clients)
-    return Look(frozenset(status.split()), None, clients)
-
-
-def _say(lines: Any, words: str) -> None:  # noqa: ANN401  # a text stream of a socket
-    lines.write(words + "\n")
-    lines.flush()
-
-
-def _hear(lines: Any) -> str:  # noqa: ANN401  # a text stream of a socket
-    line: str = lines.readline()
-    if not line.endswith("\n"):
-        message = "upsd closed the connection"
-        raise OSError(message)
-    return line.strip()
-
-
-def _variable(lines: Any, ups: str, name: str) -> str | None:  # noqa: ANN401  # as above
-    _say(lines, f"GET VAR {ups} {name}")
-    answer = _hear(lines)
-    head = f"VAR {ups} {name} "
-    return answer[len(head) :].strip('"') if answer.startswith(head) else None
-
-
-def _list(lines: Any, what: str) -> frozenset[str]:  # noqa: ANN401  # as above
-    _say(lines, f"LIST {what}")
-    found: list[str] = []
-    while True:
-        answer = _hear(lines)
-        if answer.startswith("ERR"):
-            raise OSError(answer)
-        if answer.startswith("END"):
-            return frozenset(found)
-        if answer.startswith(what + " "):
-            found.append(answer[len(what) + 1 :])
+        return Look(status, float(values.get("battery.charge", "")), clients)
+    return Look(status, None, clients)
 
 
 def wake(host: Host, broadcast: str, port: int = WAKE_PORT) -> None:

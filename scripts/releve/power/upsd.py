@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,16 +69,32 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Upsd:
-    """One upsd; each question is a connection of its own, and takes `timeout` seconds at most."""
+    """One upsd; each question is a connection of its own, and takes `timeout` seconds at most.
+
+    With `tls_ca`, a file of authorities, nothing is asked in the clear and upsd must have a
+    certificate of one of them, for `tls_name` where that is given.
+    """
 
     server: str = "127.0.0.1"
     port: int = PORT
     timeout: float = 3.0
+    tls_ca: Path | None = None
+    tls_name: str | None = None
 
     def variables(self, ups: str) -> dict[str, str]:
         """Return all variables of a UPS; raises NoAnswerError, also for stale data."""
         with self._link(ups) as link:
             return dict(link.pairs("VAR"))
+
+    def glance(self, ups: str, *names: str) -> tuple[dict[str, str], frozenset[str]]:
+        """Return some variables, as far as there are such, and who is logged in; one connection.
+
+        Raises NoAnswerError, also for stale data.
+        """
+        with self._link(ups) as link:
+            found = {name: link.variable(name) for name in names}
+            clients = frozenset(address for address, _rest in link.pairs("CLIENT"))
+        return {name: value for name, value in found.items() if value is not None}, clients
 
     def commands(self, ups: str) -> frozenset[str]:
         """Return the names of the commands that the driver lists."""
@@ -112,10 +129,39 @@ class Upsd:
     def _link(self, ups: str) -> Iterator[_Link]:
         try:
             with socket.create_connection((self.server, self.port), timeout=self.timeout) as link:
-                yield _Link(link, ups)
+                yield _Link(self._secured(link, ups), ups)
+        except ssl.SSLError as error:
+            message = (
+                f"{ups}: upsd at {self.server} has no certificate of {self.tls_ca}"
+                f" ({error.reason or error}); give both the same authority"
+            )
+            raise CheckError(message) from error
         except (OSError, UnicodeError) as error:
             message = f"{ups}: upsd at {self.server} does not answer ({error})"
             raise NoAnswerError(message) from error
+
+    def _secured(self, link: socket.socket, ups: str) -> socket.socket:
+        """Go over to TLS where that is configured; raises CheckError, OSError."""
+        if self.tls_ca is None:
+            return link
+        context = ssl.create_default_context(cafile=str(self.tls_ca))
+        context.check_hostname = self.tls_name is not None
+        link.sendall(b"STARTTLS\n")
+        said = b""
+        while not said.endswith(b"\n"):  # a byte each: what follows is TLS
+            byte = link.recv(1)
+            if not byte:
+                message = "the connection was closed"
+                raise OSError(message)
+            said += byte
+        if not said.startswith(b"OK"):
+            answer = said.decode("ascii", "replace").strip()
+            message = (
+                f"{ups}: upsd at {self.server} offers no TLS ({answer});"
+                " give it CERTPATH and CERTIDENT"
+            )
+            raise CheckError(message)
+        return context.wrap_socket(link, server_hostname=self.tls_name)
 
 
 class _Link:
@@ -149,14 +195,21 @@ class _Link:
             raise OSError(message)
         return line.strip()
 
+    def variable(self, name: str) -> str | None:
+        """Return one variable, None when the UPS has none of that name."""
+        try:
+            answer = self.ask(f"GET VAR {self.ups} {name}")
+        except CheckError:  # VAR-NOT-SUPPORTED; stale data go on up
+            return None
+        return _value(answer.removeprefix(f"VAR {self.ups} {name} "))
+
     def pairs(self, what: str) -> Iterator[tuple[str, str]]:
         """Yield name and value of each line of a list."""
         self.ask(f"LIST {what} {self.ups}")
         head = f"{what} {self.ups} "
         while not (answer := self.hear(f"LIST {what}")).startswith("END"):
             name, _, rest = answer.removeprefix(head).partition(" ")
-            quoted = _QUOTED.search(rest)
-            yield name, re.sub(r"\\(.)", r"\1", quoted.group(1)) if quoted else rest
+            yield name, _value(rest)
 
     def _fail(self, words: str, said: str) -> NoReturn:
         shown = words if not words.startswith("PASSWORD") else "PASSWORD"
@@ -166,3 +219,9 @@ class _Link:
         if said.split()[0:1] in (["ACCESS-DENIED"], ["INVALID-PASSWORD"], ["INVALID-USERNAME"]):
             raise NoSuchUserError(message)
         raise CheckError(message)
+
+
+def _value(text: str) -> str:
+    """Take a value out of its quotes."""
+    quoted = _QUOTED.search(text)
+    return re.sub(r"\\(.)", r"\1", quoted.group(1)) if quoted else text
