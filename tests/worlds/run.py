@@ -19,7 +19,8 @@ from releve.lab.ups import magic
 from releve.lab.ups.battery import Battery
 from releve.lab.ups.machines import State
 from releve.lab.ups.world import Journal, World
-from releve.power.rewake import NoAnswerError, look_at
+from releve.power.rewake import look_at
+from releve.power.upsd import NoAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

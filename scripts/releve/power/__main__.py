@@ -10,6 +10,7 @@ EXIT_USAGE = 2
 VERBS = {
     "believe": "believe",
     "budget": "budget",
+    "gate": "gate",
     "lint": "lint.verb",
     "look": "look",
     "measure": "measuring",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import socketserver
+import ssl
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from releve.power.upsd import Upsd
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
+    from io import BufferedIOBase
+    from pathlib import Path
 
 PASSWORD = "only-for-this-test-1"  # noqa: S105  # of nobody
 
@@ -27,6 +31,7 @@ class SmallUpsd:
     refuses: bool = False
     tracking: bool = True
     logged_in: list[str] = field(default_factory=list)
+    certificate: Path | None = None  # with its key; None: no TLS
     link: Upsd = field(default_factory=Upsd)
 
     def answers(self, line: str, state: dict[str, str]) -> list[str]:  # noqa: PLR0911  # a table
@@ -66,6 +71,12 @@ def _quoted(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
+def _over_tls(link: socket.socket, certificate: Path) -> ssl.SSLSocket:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context.wrap_socket(link, server_side=True)
+
+
 @contextmanager
 def serving(upsd: SmallUpsd) -> Iterator[SmallUpsd]:
     """Serve on loopback; `upsd.link` reaches it."""
@@ -73,9 +84,18 @@ def serving(upsd: SmallUpsd) -> Iterator[SmallUpsd]:
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             state: dict[str, str] = {}
-            for raw in self.rfile:
+            lines: BufferedIOBase = self.rfile
+            say = self.request.sendall
+            while raw := lines.readline():
+                if raw == b"STARTTLS\n" and upsd.certificate is not None:
+                    say(b"OK STARTTLS\n")
+                    with suppress(OSError):  # who does not trust us goes away
+                        link = _over_tls(self.request, upsd.certificate)
+                        lines, say = link.makefile("rb"), link.sendall
+                        continue
+                    return
                 answer = "".join(f"{one}\n" for one in upsd.answers(raw.decode().strip(), state))
-                self.wfile.write(answer.encode())
+                say(answer.encode())
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True

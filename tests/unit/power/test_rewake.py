@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from releve.power.rewake import Config, Host, NoAnswerError, Rewake, ask_upsd, wake
+from releve.power.rewake import Config, Host, Rewake, ask_upsd, wake
+from releve.power.upsd import NoAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,211 @@
+"""What the gate asks of what was seen; pure, standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from releve.power.doubts import DOUBTS
+from releve.power.readings import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from releve.power.lint.finding import Finding
+    from releve.power.measurement import Measurement
+
+Verdict = Literal["passed", "warning", "failed"]
+IN_MEMORY = ("/run/", "/var/run/")
+MODES = {"primary": ("netserver", "standalone"), "secondary": ("netclient",)}
+LIVE_VOLTS = 40.0  # less is no mains, anywhere
+_OTHERWISE_SAID = ("ST_FSD", "ST_EMPTY", "ST_MISSING", "ST_NO_POWER_TOKEN")  # by other checks
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: what was measured, whether it is right, and what to do when it is not."""
+
+    id: str
+    value: str
+    verdict: Verdict
+    remedy: str
+    ups: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpsLook:
+    """What was seen of one UPS after `waited` seconds; `tls` is None where none is configured."""
+
+    name: str
+    variables: Mapping[str, str]
+    clients: frozenset[str]
+    logins: frozenset[str]
+    waited: float
+    record: Measurement | None = None
+    record_error: str = ""
+    error: str = ""
+    tls: str | None = None
+
+    @property
+    def status(self) -> frozenset[str]:
+        """The words of its status."""
+        return frozenset(self.variables.get("ups.status", "").split())
+
+    @property
+    def mains_said(self) -> bool:
+        """Whether it says where its power comes from."""
+        return bool(self.status & {"OL", "OB"})
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Who should be logged in and is not; loopback has several addresses."""
+        local = bool(self.clients & _LOOPBACK)
+        gone = {one for one in self.logins - self.clients if one not in _LOOPBACK or not local}
+        return tuple(sorted(gone))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen of the host: NUT's files, the kill-power flag, each UPS."""
+
+    role: str
+    mode: str | None
+    faults: tuple[Finding, ...]
+    flag: str | None
+    flag_exists: bool
+    flag_asked: int | None
+    sections: tuple[str, ...]
+    upses: tuple[UpsLook, ...]
+
+
+def checks_of(look: Look) -> tuple[Check, ...]:
+    """Return every check of a host, in a fixed order."""
+    found = [_files(look), _mode(look), _flag_there(look), _flag_asked(look)]
+    if look.role == "secondary":
+        found += [_no_device(look), _flag_in_memory(look)]
+    for one in look.upses:
+        found += _ups_checks(one, primary=look.role == "primary")
+    return tuple(found)
+
+
+def _check(identity: str, good: bool | None, value: str, remedy: str, ups: str = "") -> Check:
+    """Make a check; None: neither good nor bad, a warning."""
+    verdict: Verdict = "warning" if good is None else "passed" if good else "failed"
+    return Check(identity, value, verdict, remedy, ups)
+
+
+def _files(look: Look) -> Check:
+    shown = "; ".join(f"{one.where} {one.id}" for one in look.faults) or "no fault"
+    remedy = "run `power.pyz lint --host` for the sentences, or apply playbooks/power.yml"
+    return _check("nut-files", not look.faults, shown, remedy)
+
+
+def _mode(look: Look) -> Check:
+    wanted = MODES[look.role]
+    remedy = f"write MODE={wanted[0]} into /etc/nut/nut.conf, without blanks"
+    return _check("mode", look.mode in wanted, f"MODE={look.mode or '(not set)'}", remedy)
+
+
+def _flag_there(look: Look) -> Check:
+    there = "there" if look.flag_exists else "not there"
+    value = f"{look.flag or 'no flag is configured'}: {there}"
+    remedy = (
+        "remove the file, then restart nut-server and nut-monitor, on the primary first: with it"
+        " the next power-off cuts the output for all"
+    )
+    return _check("no-kill-power-flag", not look.flag_exists, value, remedy)
+
+
+def _flag_asked(look: Look) -> Check:
+    value = "upsmon -K " + (
+        "could not be asked" if look.flag_asked is None else f"exits {look.flag_asked}"
+    )
+    remedy = (
+        "an exit of 0 makes the late hook cut the output at any power-off: mend MODE and the flag;"
+        " where it could not be asked, install nut-client"
+    )
+    return _check("late-hook-says-no", look.flag_asked not in (0, None), value, remedy)
+
+
+def _no_device(look: Look) -> Check:
+    value = f"ups.conf has {', '.join(look.sections) or 'no section'}"
+    remedy = "remove the section: this host's own shutdown would cut that UPS"
+    return _check("no-driver-section", not look.sections, value, remedy)
+
+
+def _flag_in_memory(look: Look) -> Check:
+    good = look.flag is None or look.flag.startswith(IN_MEMORY)
+    remedy = "set POWERDOWNFLAG /run/nut/killpower, where it dies with the boot"
+    return _check("flag-in-memory", good, look.flag or "no flag is configured", remedy)
+
+
+def _ups_checks(ups: UpsLook, *, primary: bool) -> Iterator[Check]:
+    seen = f"{' '.join(sorted(ups.status)) or 'nothing'} after {ups.waited:.0f} s"
+    yield _check(
+        "status-seen",
+        ups.mains_said and not ups.error,
+        f"{seen} ({ups.error})" if ups.error else seen,
+        "look at journalctl -u nut-driver@* and at the cable; on a client at its server's address",
+        ups.name,
+    )
+    if ups.variables and primary:  # whoever has the cable answers for the UPS itself
+        yield _mains(ups)
+    yield _check(
+        "no-fsd",
+        "FSD" not in ups.status,
+        "FSD is set" if "FSD" in ups.status else "no FSD",
+        "restart nut-server, then nut-monitor, on the primary first: who logs in is sent down",
+        ups.name,
+    )
+    missing = ", ".join(ups.missing)
+    yield _check(
+        "all-logged-in",
+        not ups.missing,
+        f"missing: {missing}" if missing else f"{len(ups.logins)} of {len(ups.logins)}",
+        "nobody waits for who is missing: see journalctl -u nut-monitor there; a wrong password"
+        " says ACCESS-DENIED",
+        ups.name,
+    )
+    if ups.tls is not None:
+        yield _check(
+            "tls",
+            not ups.tls and not ups.error,
+            ups.tls or ups.error or "the certificate is of the configured authority",
+            "give upsd a certificate of the authority that the clients trust, or them that one",
+            ups.name,
+        )
+    if primary:
+        yield _measured(ups)
+
+
+def _mains(ups: UpsLook) -> Check:
+    """Ask whether a cut of the mains would be seen: by a pull of the plug, else by a voltage."""
+    proven = ups.record.mains_proven if ups.record else None
+    readings = read(ups.variables)
+    doubts = [one for one in readings.refusals if one not in _OTHERWISE_SAID]
+    volts = readings.input_voltage
+    if doubts:
+        good, value = False, "; ".join(DOUBTS[one] for one in doubts)
+    elif proven is not None:
+        good, value = proven, f"the last real cut was {'' if proven else 'not '}seen within 10 s"
+    elif volts is None:
+        good, value = False, "no input voltage, and no cut was measured yet"
+    else:
+        alive = volts >= LIVE_VOLTS and "ST_OL_INPUT_DEAD" not in readings.warnings
+        good = alive or "OB" in ups.status
+        value = f"input.voltage {volts:g} V; no cut was measured yet"
+    remedy = "pull the plug with `releve power measure`: a UPS that never says OB may guard nothing"
+    return _check("mains-state", good, value, remedy, ups.name)
+
+
+def _measured(ups: UpsLook) -> Check:
+    if ups.record_error:
+        value = ups.record_error
+    elif ups.record is None or ups.record.commissioning:
+        value = "commissioning: nothing was measured, not proved"
+    else:
+        value = f"{ups.record.capacity_seconds} s, on {ups.record.on.isoformat()}"
+    known = ups.record is not None and not ups.record.commissioning
+    remedy = "measure it with `releve power measure`"
+    return _check("measured", True if known else None, value, remedy, ups.name)
