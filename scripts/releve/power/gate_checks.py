@@ -35,7 +35,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class UpsLook:
-    """What was seen of one UPS after `waited` seconds; `tls` is None where none is configured."""
+    """What was seen of one UPS after `waited` seconds; `tls`: whether it is configured."""
 
     name: str
     variables: Mapping[str, str]
@@ -45,7 +45,7 @@ class UpsLook:
     record: Measurement | None = None
     record_error: str = ""
     error: str = ""
-    tls: str | None = None
+    tls: bool = False
 
     @property
     def status(self) -> frozenset[str]:
@@ -167,11 +167,11 @@ def _ups_checks(ups: UpsLook, *, primary: bool) -> Iterator[Check]:
         " says ACCESS-DENIED",
         ups.name,
     )
-    if ups.tls is not None:
+    if ups.tls:
         yield _check(
             "tls",
-            not ups.tls and not ups.error,
-            ups.tls or ups.error or "the certificate is of the configured authority",
+            not ups.error,
+            ups.error or "the certificate is of the configured authority",
             "give upsd a certificate of the authority that the clients trust, or them that one",
             ups.name,
         )

@@ -71,7 +71,6 @@ def test_a_guarded_host_passes_and_an_unmeasured_ups_is_only_said() -> None:
         (with_ups(variables={"ups.status": "OL", "ups.load": "0"}), "mains-state"),
         (with_ups(variables={**VALUES, "input.voltage": "0.0"}), "mains-state"),
         (with_ups(variables={**VALUES, "ups.status": "OL OB"}), "mains-state"),
-        (with_ups(tls="ups1: upsd has no certificate of x"), "tls"),
     ],
 )
 def test_one_fault_fails_one_check(seen: Look, identity: str) -> None:

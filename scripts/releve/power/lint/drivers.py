@@ -134,6 +134,8 @@ usbhid-ups: USB disable_fix_report_desc explore interruptonly interruptsize lowb
   waitbeforereconnect
 victronups: modelname usd
 """
+# Written by this project: publishes a virtual UPS for each tier, and never cuts.
+OURS = frozenset({"releve-policy"})
 # Once in NUT, not in 2.8: the successor.
 GONE = {
     "blazer": "nutdrv_qx",

@@ -17,7 +17,7 @@ FILE = "upssched.conf"
 SHORT = 60  # seconds on battery; many cuts last longer
 BLIP = 5  # seconds; the shortest cuts
 # The event that ends what another began.
-ENDS = {"ONBATT": "ONLINE", "COMMBAD": "COMMOK", "NOCOMM": "COMMOK"}
+ENDS = {"ONBATT": "ONLINE", "COMMBAD": "COMMOK"}
 _STOPS = re.compile(r"shut|power[-_ ]?(off|down)|halt|fsd|kill|stop|\boff\b", re.IGNORECASE)
 _MAY_STOP = re.compile(rf"{_STOPS.pattern}|on[-_]?batt|critical|early", re.IGNORECASE)  # as a timer
 _TELLS = re.compile(
@@ -78,23 +78,40 @@ def _swapped(at: At) -> bool:
     return at.first.isdigit() and at.second is not None and not at.second[:1].isdigit()
 
 
+def _deaf(conf: Configuration) -> dict[str, int]:
+    """Return the events of AT lines that upsmon does not hand on, each with its first line."""
+    found: dict[str, int] = {}
+    for at in conf.sched.ats if conf.sched else ():
+        if not _called(conf, at.event):
+            found.setdefault(at.event.upper(), at.line)
+    return found
+
+
 @RULES.warn(
     "US_NOT_CALLED",
     "upssched.conf has rules for {at}, and upsmon does not call upssched then",
     "set NOTIFYCMD /sbin/upssched, and NOTIFYFLAG with EXEC for that event",
 )
 def not_called(conf: Configuration) -> Iterator[Spot]:
-    """Find timers that nobody starts."""
-    if conf.sched and conf.upsmon and conf.sched.ats:
-        if "upssched" not in (conf.upsmon.value("NOTIFYCMD") or ""):
-            yield Spot(FILE, conf.sched.ats[0].line, "events")
-            return
-        seen: set[str] = set()
-        for at in conf.sched.ats:
-            event = at.event.upper()
-            if event not in seen and not conf.upsmon.executes(event):
-                yield Spot(FILE, at.line, event)
-            seen.add(event)
+    """Find timers that nobody starts, or that nobody ends."""
+    deaf = _deaf(conf)
+    events = {at.event.upper() for at in conf.sched.ats} if conf.sched else set()
+    if deaf and deaf.keys() == events:
+        yield Spot(FILE, min(deaf.values()), "events")
+    else:
+        yield from (Spot(FILE, deaf[one], one) for one in ("ONBATT", "ONLINE") if one in deaf)
+
+
+@RULES.note(
+    "US_EVENT_NOT_EXECUTED",
+    "upssched.conf has a rule for {at}, which has no EXEC in upsmon.conf",
+    "add EXEC to that event's NOTIFYFLAG, or remove the rule",
+)
+def not_executed(conf: Configuration) -> Iterator[Spot]:
+    """Find a rule that is never asked, and that no timer of a cut needs."""
+    for event, line in _deaf(conf).items():
+        if event not in ("ONBATT", "ONLINE"):
+            yield Spot(FILE, line, event)
 
 
 @RULES.warn(

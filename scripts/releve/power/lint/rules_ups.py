@@ -20,7 +20,7 @@ FILE = "ups.conf"
 def knows(conf: Configuration, driver: str) -> bool:
     """Tell whether a driver is there: on the host when it was looked at, else in Debian 13."""
     there = conf.facts.drivers
-    return driver in (drivers.OPTIONS if there is None else there)
+    return driver in (drivers.OPTIONS.keys() | drivers.OURS if there is None else there)
 
 
 def is_simulated(section: Section) -> bool:

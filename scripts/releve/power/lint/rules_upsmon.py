@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from releve.power.lint import drivers
 from releve.power.lint.command import Effect, effect_of, uses_sudo
 from releve.power.lint.finding import Rules, Spot
 
@@ -117,7 +118,7 @@ def power_zero(conf: Configuration) -> Iterator[Spot]:
     """Find a supply that does not count; a UPS of our own making only holds others back."""
     for one in conf.monitors:
         section = conf.section_of(one)
-        virtual = section is not None and section.driver.startswith("releve")
+        virtual = section is not None and section.driver in drivers.OURS
         if one.power == 0 and not virtual:
             yield Spot(FILE, one.line, one.system)
 

@@ -109,6 +109,7 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "UM_CERTVERIFY_WITHOUT_PATH": ("upsmon.conf", "", "CERTVERIFY 1\n"),
     "UM_FORCESSL_WITHOUT_SERVER": ("upsmon.conf", "", "FORCESSL 1\n"),
     "US_NOT_CALLED": ("upsmon.conf", "NOTIFYFLAG ONBATT SYSLOG+EXEC", "NOTIFYFLAG ONBATT SYSLOG"),
+    "US_EVENT_NOT_EXECUTED": ("upssched.conf", "", "AT LOWBATT * EXECUTE mail\n"),
     "US_NEVER_MATCHES": ("upssched.conf", "ONBATT ups1@localhost", "ONBATT ups1"),
     "US_AT_TOO_EARLY": ("upssched.conf", "LOCKFN /run/nut/upssched/upssched.lock", ""),
     "US_UNKNOWN_LINE": ("upssched.conf", "", "AT ONBATT * START-TIMER late\n"),
@@ -192,13 +193,56 @@ def test_an_option_that_it_would_die_of_is_one(option: str) -> None:
     assert "UC_UNKNOWN_OPTION" in ids(changed(primary(), "ups.conf", "", f"  {option} = 1\n"))
 
 
-@pytest.mark.parametrize(("match", "ambiguous"), [("serial = B", False), ("", True)])
+@pytest.mark.parametrize(
+    ("match", "ambiguous"),
+    [("serial = B", False), ("vendorid = 0463", False), ("", True)],
+)
 def test_a_usb_device_is_told_apart_by_what_its_section_asks_for(
     match: str, ambiguous: bool
 ) -> None:
     found = ids(changed(primary(), "ups.conf", "", f"{SECOND}  {match}\n"))
 
     assert ("UC_USB_AMBIGUOUS" in found) is ambiguous
+
+
+def test_who_asks_for_more_than_the_other_says_may_not_take_its_device() -> None:
+    files = changed(primary(), "ups.conf", "", f"{SECOND}  vendorid = 0463\n")
+
+    assert "UC_USB_AMBIGUOUS" not in ids(files)
+
+
+def test_a_file_of_the_daemon_itself_must_let_it_read() -> None:
+    assert Access(0o600, "nut", "root").reads("nut")
+    assert not Access(0o200, "nut", "root").reads("nut")
+    assert Access(0o040, "root", "nut").reads("nut")
+    assert Access(0o004, "root", "root").reads("nut")
+    assert not Access(0o640, "root", "root").reads("nut")
+
+
+def test_what_refuses_comes_first_then_file_by_file() -> None:
+    files = changed(primary(), "upssched.conf", "", TIMER)
+    files = changed(files, "nut.conf", MODE, "MODE=standalone")
+    found = judge(read_texts(files)).findings
+
+    assert [one.level for one in found] == ["refuse", "warn", "warn"]
+    assert found[0].id == "US_BLIP_SHUTS_DOWN"
+
+
+def test_a_virtual_ups_of_ours_may_have_no_power() -> None:
+    tier = "\n[tier2]\n  driver = releve-policy\n  port = ups1\n"
+    files = changed(primary(), "ups.conf", "", tier)
+    monitor = f'MONITOR tier2@localhost 0 primary "{PRIMARY_PASSWORD}" primary\n'
+
+    assert ids(changed(files, "upsmon.conf", "", monitor)) == set()
+
+
+def test_a_loss_of_the_link_that_lasts_is_no_blip() -> None:
+    lasting = "AT NOCOMM * EXECUTE shutdown\n"
+    blip = "AT COMMBAD * EXECUTE shutdown\n"
+    heard = changed(primary(), "upsmon.conf", "COMMBAD SYSLOG", "COMMBAD SYSLOG+EXEC")
+
+    assert "US_BLIP_SHUTS_DOWN" not in ids(changed(heard, "upssched.conf", "", lasting))
+    assert "US_BLIP_SHUTS_DOWN" in ids(changed(heard, "upssched.conf", "", blip))
 
 
 def test_a_mains_return_that_upssched_does_not_hear_of_ends_no_timer() -> None:
