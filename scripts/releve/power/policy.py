@@ -27,9 +27,9 @@ from releve.power.ladder import Known, Site
 from releve.power.live import Live
 from releve.power.measurement import Measurement
 from releve.power.readings import read
-from releve.power.rewake import NoAnswerError, look_at
+from releve.power.rewake import look_at
 from releve.power.trend import Instant
-from releve.power.upsd import PORT, Upsd
+from releve.power.upsd import PORT, NoAnswerError, Upsd
 
 if TYPE_CHECKING:
     from releve.power.readings import Readings
