@@ -11,6 +11,7 @@ VERBS = {
     "believe": "believe",
     "budget": "budget",
     "gate": "gate",
+    "hostrule": "hostrule",
     "lint": "lint.verb",
     "look": "look",
     "measure": "measuring",

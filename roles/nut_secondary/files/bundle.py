@@ -1,0 +1,1 @@
+../../nut_primary/files/bundle.py

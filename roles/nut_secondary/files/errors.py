@@ -1,0 +1,1 @@
+../../nut_primary/files/errors.py
