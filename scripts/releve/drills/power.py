@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from releve.command import CommandError
-from releve.drills.evidence import Evidence, now
+from releve.drills.evidence import COMMISSIONING, Evidence, now
 from releve.drills.power_verdict import GuestSeen, PowerSeen, judge
 from releve.drills.ups_host import UpsHost, Watch, note_battery, reading_of
 from releve.drills.witnessed import door, last_before
@@ -55,12 +55,17 @@ class PowerDrill:
 
     def __post_init__(self) -> None:
         """Start with nothing seen."""
-        self.seen = PowerSeen(self.ups_name, self.ups.host, self.ups.clients)
+        self.seen = PowerSeen(self.ups_name, self.ups.host, self.clients)
 
     @property
     def ups(self) -> Ups:
         """The UPS whose mains are cut."""
         return self.town.ups[self.ups_name]
+
+    @property
+    def clients(self) -> tuple[str, ...]:
+        """The hosts that log in there, and so can be looked at."""
+        return self.town.secondaries(self.ups_name)
 
     @property
     def host(self) -> UpsHost:
@@ -116,6 +121,11 @@ class PowerDrill:
 
     def _look_before(self, evidence: Evidence) -> None:
         """See that the site is whole; a drill on a broken one would prove nothing."""
+        capacity = self.town.capacity_of(self.ups_name)
+        unit = "" if capacity is None else "s"
+        evidence.check(
+            f"{self.ups_name}.capacity", passed=True, value=capacity or COMMISSIONING, unit=unit
+        )
         try:
             look = self.host.look(self.ups_name)
         except NoAnswerError as error:
@@ -124,7 +134,7 @@ class PowerDrill:
         if "OL" not in look.status or "FSD" in look.status:
             message = f"{self.ups_name} says {' '.join(sorted(look.status))}, not OL: wait for it"
             raise LaterError(message)
-        for client in self.ups.clients:
+        for client in self.clients:
             there = str(self.town.hosts[client].address) in look.clients
             if not evidence.check(f"{client}.logged-in-before", there):
                 message = f"{client} is not logged in at {self.ups_name}: run playbooks/power.yml"
@@ -183,11 +193,11 @@ class PowerDrill:
         """Note when each part is back; give up after BACK_SECONDS."""
         begun = time.monotonic()
         parts: dict[str, Callable[[], bool]] = {
-            f"host {name}": self._answers(name) for name in (self.ups.host, *self.ups.clients)
+            f"host {name}": self._answers(name) for name in (self.ups.host, *self.clients)
         }
         parts["data"] = self._data_are_fresh
         parts["event"] = self._event_is_closed
-        for client in self.ups.clients:
+        for client in self.clients:
             parts[f"login {client}"] = self._logged_in(client)
         for name, guest in self.seen.guests.items():
             if guest.before:

@@ -30,9 +30,8 @@ MEASURED = "measured"  # folder beside the evidence's, of the records that a dri
 
 def hosts_of(town: Town, ups: str) -> dict[str, UpsHost]:
     """Return the hosts that run NUT for a UPS and that ssh reaches: who has the cable first."""
-    names = (town.ups[ups].host, *town.ups[ups].clients)
-    return {name: UpsHost(Ssh.to(town, name)) for name in names
-            if town.hosts[name].system == "linux"}  # fmt: skip
+    names = (town.ups[ups].host, *town.secondaries(ups))
+    return {name: UpsHost(Ssh.to(town, name)) for name in names}
 
 
 def run_paper(town: Town, ups: str, level: Level, folder: Path) -> Evidence:
@@ -81,8 +80,7 @@ def run_plug(
     name = town.ups[ups].host
     host = UpsHost(Ssh.to(town, name))
     floor = plug_pull.Floor.of(power_paper.deployed_budget(name, ups, host))
-    clients = tuple(str(town.hosts[one].address) for one in town.ups[ups].clients
-                    if town.hosts[one].system == "linux")  # fmt: skip
+    clients = tuple(str(town.hosts[one].address) for one in town.secondaries(ups))
     with Watch.of(host, ups) as watch:
         pull = plug_pull.PlugPull(ups, name, clients, person, watch, floor)
         with Evidence(level.evidence, folder) as evidence:

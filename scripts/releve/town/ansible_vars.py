@@ -34,10 +34,10 @@ def inventory_of(town: Town) -> dict[str, dict[str, Variables]]:
     groups["nut_primaries"] = {}
     groups["nut_secondaries"] = {}
     primaries = {ups.host for ups in town.ups.values()}
-    for name, host in town.hosts.items():
+    for name in town.hosts:
         if name in primaries:
             groups["nut_primaries"][name] = {}
-        elif host.system == "linux" and any(name in ups.clients for ups in town.ups.values()):
+        elif any(name in town.secondaries(ups) for ups in town.ups):
             groups["nut_secondaries"][name] = {}
     if town.vault:
         groups["vault_senders"] = {sender: {} for sender in town.vault.senders}

@@ -306,6 +306,15 @@ class Town(Section):
         """Where this town's secrets are, encrypted by ansible-vault."""
         return self.folder / "group_vars" / "all" / "secrets.yml"
 
+    def secondaries(self, ups: str) -> tuple[str, ...]:
+        """Return the clients of a UPS that log in at its host; the others are never seen there."""
+        return tuple(one for one in self.ups[ups].clients if self.hosts[one].system == "linux")
+
+    def capacity_of(self, ups: str) -> int | None:
+        """Return the measured runtime in seconds; None: the UPS is being commissioned."""
+        record = self.measured(ups)
+        return self.ups[ups].capacity_seconds or (record.capacity_seconds if record else None)
+
     def measured(self, ups: str) -> Measurement | None:
         """Return what was measured of a UPS; raises InputError for a record that is not sound."""
         file = self.folder / "measured" / f"{ups}.json"

@@ -10,7 +10,7 @@ import jinja2
 
 from releve.drills.report.chart import NARROW_CHART, WIDE_CHART, Chart, draw
 from releve.drills.report.language import UNITS
-from releve.drills.report.promises import EVIDENCE, Judged, Judgement, State, mark
+from releve.drills.report.promises import EVIDENCE, Judged, Judgement, State, is_commissioning, mark
 from releve.drills.report.read import span
 from releve.drills.report.timeline import NARROW, WIDE, Timeline, lay_out
 from releve.drills.report.words import Said, say_check, say_event, say_note, say_subject, words_of
@@ -93,6 +93,7 @@ class Card:
     gathered: str
     faults: tuple[str, ...]
     untried: str
+    commissioning: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +242,7 @@ class View:
             self.language.listing([self.language.text(STAGES[name]) for name in judged.untried])
             if judged.state is not State.UNTRIED
             else "",
+            any(map(is_commissioning, judged.records)),
         )
 
     def _figures(self, checks: list[CheckRead]) -> tuple[Figure, ...]:

@@ -6,6 +6,8 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from releve.drills.evidence import COMMISSIONING
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -165,5 +167,11 @@ def _state(records: tuple[Record, ...], also: tuple[Record, ...]) -> State:
     if any(not record.missing and not record.passed for record in records + also):
         return State.FAILED
     if all(record.passed for record in records):
-        return State.PROVED
+        return State.PARTLY if any(map(is_commissioning, records)) else State.PROVED
     return State.PARTLY if any(record.passed for record in records + also) else State.UNTRIED
+
+
+def is_commissioning(record: Record) -> bool:
+    """Tell whether what passed rests on a UPS that was never measured."""
+    checks = record.content.checks if record.content else ()
+    return any(check.value == COMMISSIONING for check in checks)

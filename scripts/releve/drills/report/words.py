@@ -79,6 +79,7 @@ CHECKS: dict[str, Words] = {
     "source-fenced": Words(mark("The old guest cannot start by accident.")),
     "mac-kept": Words(mark("The network card kept its address.")),
     # power
+    "capacity": Words(mark("The plan reckons with what is known of the battery.")),
     "on-battery-seen": Words(mark("The loss of the mains was noticed at once.")),
     "clean-stop": Words(mark("It had stopped in good order before its power went.")),
     "whole": Words(mark("All records are there after the cut, in order and unaltered.")),

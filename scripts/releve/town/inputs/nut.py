@@ -10,7 +10,6 @@ from releve.town.order import start_order
 
 if TYPE_CHECKING:
     from releve.town.model import Town
-    from releve.town.power import Ups
 
 
 def inputs(town: Town) -> dict[str, dict[str, Any]]:
@@ -21,7 +20,7 @@ def inputs(town: Town) -> dict[str, dict[str, Any]]:
         elsewhere = [ups for ups in town.ups if name in town.ups[ups].clients]
         if here:
             variables[name] = _primary(town, name, here, elsewhere)
-        elif elsewhere and host.system == "linux":
+        elif any(name in town.secondaries(ups) for ups in elsewhere):
             variables[name] = {
                 "nut_secondary_monitors": _monitors(town, name, elsewhere),
                 "nut_secondary_min_supplies": _min_supplies(town, name, elsewhere),
@@ -57,13 +56,13 @@ def _device(town: Town, name: str, ups_name: str) -> dict[str, Any]:
         "options": dict(ups.options),
         "sets_delays": ups.delays_at == "driver",
         "supplies": _supplies(town, name, ups_name),
-        **_measured(town, ups_name, ups),
+        **_measured(town, ups_name),
     }
     delays = {"offdelay": ups.offdelay_seconds, "ondelay": ups.ondelay_seconds}
     return told | {key: value for key, value in delays.items() if value is not None}
 
 
-def _measured(town: Town, ups_name: str, ups: Ups) -> dict[str, Any]:
+def _measured(town: Town, ups_name: str) -> dict[str, Any]:
     """Return what the shutdown is reckoned with; nothing while the UPS is being commissioned."""
     told: dict[str, Any] = {}
     record = town.measured(ups_name)
@@ -71,7 +70,7 @@ def _measured(town: Town, ups_name: str, ups: Ups) -> dict[str, Any]:
         told["record"] = json.loads(record.as_json())
         if record.moved.charge and record.moved.runtime and not record.commissioning:
             told["thresholds"] = "own"
-    capacity = ups.capacity_seconds or (record and record.capacity_seconds)
+    capacity = town.capacity_of(ups_name)
     return told | ({"capacity_seconds": capacity} if capacity else {})
 
 

@@ -263,6 +263,25 @@ def test_nothing_tried_is_not_success(tmp_path: Path) -> None:
     assert judge(records).state is State.UNTRIED
 
 
+@pytest.mark.parametrize(
+    ("value", "found", "told"),
+    [
+        ("commissioning", State.PARTLY, True),
+        (900, State.PROVED, False),
+    ],
+)
+def test_a_battery_that_nobody_measured_proves_nothing(
+    folder: Folder, value: int | str, *, found: State, told: bool
+) -> None:
+    folder.write("power", [*RUN["power"], check("ups1.capacity", value=value)])
+    records = read_records(folder.path, EVIDENCE)
+    ups = next(one for one in judge(records).promises if one.promise.id == "ups")
+    page = text_of(folder.page("fr"))
+
+    assert ups.state is found
+    assert ("Pas prouvé : personne n'a encore mesuré" in page) is told
+
+
 def test_evidence_of_several_days_is_said(folder: Folder) -> None:
     folder.write("copy", [check("sealed")], started="2026-11-20T08:00:00Z")
 
