@@ -1,15 +1,18 @@
 """`python -m tests.worlds [--mode MODE] [ID...]`: run scenarios, print how each ended.
 
+`--sweep`, `--fuzz` run those in one mode (stock when none is named) and print what is wrong.
 `--page` writes docs/explanation/power-scenarios.md and runs nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 
-from tests.worlds import page
+from tests.worlds import fuzz, page, sweep
 from tests.worlds.catalogue import ALL
-from tests.worlds.runner import print_verdicts
+from tests.worlds.runner import Result, print_verdicts, run_all
+from tests.worlds.scenarios import end_of
 
 
 def main() -> int:
@@ -17,8 +20,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.worlds")
     parser.add_argument("--mode", action="append", choices=["plain", "stock", "policy"])
     parser.add_argument("--page", action="store_true")
+    parser.add_argument("--sweep", action="store_true")
+    parser.add_argument("--fuzz", action="store_true")
     parser.add_argument("ids", nargs="*")
     asked = parser.parse_args()
+    mode = (asked.mode or ["stock"])[0]
+    if asked.sweep:
+        found = sweep.bad(run_all(sweep.jobs(mode), tell).values())
+        return _say(found)
+    if asked.fuzz:
+        each = run_all((fuzz.job_of(seed, mode) for seed in fuzz.SEEDS), tell)
+        found, excused = fuzz.bad(each.values())
+        _say(excused)
+        return _say(found)
     if asked.page:
         page.FILE.write_text(page.render(), encoding="utf-8")
         return 0
@@ -29,6 +43,18 @@ def main() -> int:
         if (not asked.ids or scenario.id in asked.ids) and (not asked.mode or mode in asked.mode)
     ]
     return 1 if print_verdicts(pairs) else 0
+
+
+def tell(result: Result) -> None:
+    """Print how a world of many ended."""
+    seen = end_of(result.outcome) if result.outcome else "refused"
+    sys.stdout.write(f"{result.name:28} {seen}\n")
+    sys.stdout.flush()
+
+
+def _say(lines: list[str]) -> int:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":
