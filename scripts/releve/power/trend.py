@@ -28,6 +28,7 @@ VOLTAGE_FALLS = 0.98  # times the first
 EMPTY_CHARGE, EMPTY_VOLTAGE = 20.0, 0.92  # agree with a runtime that fell to nothing
 RECHARGE = 8 * 3600.0  # seconds from empty to full; makers say 3 to 8 hours
 GAP = 60.0  # of a longer silence before an outage only this much is counted as battery
+LOOK = 10.0  # seconds; looks that lie further apart were not missed by the UPS
 LOADS, LOAD_EVERY = 60, 60.0  # an hour of loads
 VOLTAGES = 3
 ALIVE_VOLTS, DEAD_VOLTS, BELOW_TRANSFER = 80.0, 40.0, 0.9
@@ -151,9 +152,11 @@ def _unheard(
 ) -> tuple[State, Seen]:
     """Let time pass while nothing usable is heard; the last that was known holds."""
     drained = state.drained or (readings is not None and readings.mains == "off")
-    state = dataclasses.replace(state, drained=drained, silent=state.silent + passed)
     if drained:
-        state = _spend(state, passed)
+        state = _spend(state, passed if state.drained else min(passed, GAP))
+    # A long sleep of ours before the first such look is no silence of the UPS.
+    silent = state.silent + passed if state.silent else min(passed, LOOK)
+    state = dataclasses.replace(state, drained=drained, silent=silent)
     # A low battery keeps the time it had been held for: silence neither proves nor clears it.
     return state, Seen(readings, known, _moment(state, readings))
 

@@ -185,7 +185,18 @@ def test_comms_that_stay_away_on_battery_stop_after_the_hold(tmp_path: Path) -> 
     when, verdict = outage(tmp_path, lambda t: honest(t) if t < 100 else None)
 
     assert verdict.by == "comms"
-    assert when == pytest.approx(98 + SITE.comms_hold, abs=POLL)
+    assert when == 98 + SITE.comms_hold
+
+
+def test_a_sleep_of_ours_is_no_silence_of_the_ups(tmp_path: Path) -> None:
+    """Restarted after an hour, into an outage that says nothing but its status."""
+    file = tmp_path / "state.json"
+    Live(file, SITE, MEASURED).look(at(0), read(LINE))
+    live = Live(file, SITE, MEASURED)
+    said = [live.look(at(3600 + t), read({"ups.status": "OB"})) for t in (0, 19, 20)]
+
+    assert [one.decision for one in said] == ["ride", "ride", "stop"]
+    assert live.state.on_battery == 60 + 20
 
 
 def decisions(file: Path, *looks: tuple[float, dict[str, str] | None]) -> list[str]:
