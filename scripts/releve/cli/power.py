@@ -12,6 +12,7 @@ VERBS = {
     "lint": ("power_lint", "Judge NUT's files: what would go wrong in a power cut."),
     "measure": ("power_measure", "Test a UPS, or pull its plug, and keep what was seen."),
     "notify": ("power_notify", "See that alarms arrive."),
+    "scan": ("power_scan", "Find the UPSes on a host's cables, as entries for the town file."),
 }
 
 
