@@ -17,7 +17,7 @@ export PATH LC_ALL SSL_CERT_FILE
 QUICK_PACKAGES="ca-certificates git openssh-client python3 python3-venv shellcheck"
 LAB_PACKAGES="apt-utils btrfs-progs ca-certificates debian-archive-keyring e2fsprogs git iproute2 \
 mmdebstrap netavark openssh-client openssl podman procps python3 python3-venv runc util-linux"
-TEST_PACKAGES="busybox-static ovmf python3-libnbd qemu-system-x86 qemu-utils shellcheck strace \
+TEST_PACKAGES="busybox-static libnss3-tools ovmf python3-libnbd qemu-system-x86 qemu-utils shellcheck strace \
 swtpm swtpm-tools"
 }
 
