@@ -102,11 +102,16 @@ TWENTY = (
     ),
     Scenario(
         "8",
-        "a client that runs guests needs longer than HOSTSYNC",
-        mains(2, 45),
-        85,
+        "a client with guests stops for longer than its server",
+        mains(2, 50),
+        90,
         {"plain": "cut", "stock": "clean"},
-        site=changed(primary="nas"),
+        site=with_host(
+            PVE,
+            changed(primary="nas", primary_variables={"nut_primary_hostsync": 16}),
+            guests=(Guest("compta", 1, 6, 7), Guest("dossiers", 2, 6, 7)),
+        ),
+        why={"plain": "the client logs out when its shutdown begins, not when its guests are down"},
     ),
     Scenario(
         "9",

@@ -82,7 +82,7 @@ class Site:
 
 
 # What plain stock NUT has not: own thresholds, the timer of the time on battery, the last wait.
-OURS = re.compile(r"\s*(ignorelb|override\.|POWEROFF_WAIT|NOTIFYCMD)")
+OURS = re.compile(r"\s*(ignorelb|override\.|POWEROFF_WAIT|NOTIFYCMD|SHUTDOWNEXIT)")
 # Delays of a lab: the roles' own are in minutes. Everything else is a role's default.
 SHORT_DEVICE: Mapping[str, Any] = {
     "driver": "labups",
