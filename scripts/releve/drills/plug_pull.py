@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from releve.drills.evidence import now
 from releve.drills.ups_host import note_battery, reading_of
@@ -35,6 +35,7 @@ LEAST_TIMER = 6  # seconds; a shorter timer leaves no time to put a plug back
 FLOOR_SHARE = 0.5  # of the time on battery after which the site is shut down
 FLOOR_SECONDS = 300.0  # longer proves nothing more; a capacity is measured by releve power measure
 FLOOR_CHARGE = 50.0
+FULL_CHARGE = 100.0
 STEP = 0.1
 
 
@@ -76,25 +77,24 @@ class Floor:
     runtime: float | None
 
     @classmethod
-    def of(cls, budget: dict[str, object]) -> Floor:
-        """Return the floor below which the site's own shutdown would come near.
+    def of(cls, budget: dict[str, Any], seen: UpsSeen) -> Floor:
+        """Return the floor: half-way between how it is now and the site's own shutdown.
 
-        `budget` is what the host works with; raises RefusedError when its timer leaves no time.
+        `budget` is what the host works with, `seen` what the UPS says on line; raises RefusedError
+        when its timer leaves no time.
         """
-        timer, low = budget["timer"], budget.get("runtime_low")
-        charge_low = budget.get("charge_low") or 0
-        assert isinstance(timer, int | float)  # noqa: S101  # a number in every budget
+        timer = budget["timer"]
         if timer < LEAST_TIMER:
             message = (
                 f"the site is shut down after {timer:g} s on battery: too soon to put a plug back;"
                 " give the UPS a bigger battery, or the guests less time to stop"
             )
             raise RefusedError(message)
-        return cls(
-            min(FLOOR_SECONDS, FLOOR_SHARE * timer),
-            max(FLOOR_CHARGE, float(str(charge_low)) + 20),
-            2 * float(str(low)) if low else None,
-        )
+        known = read(seen.variables)
+        low, charge_low = budget.get("runtime_low"), budget.get("charge_low")
+        runtime = (low + known.runtime) / 2 if low and known.runtime else None
+        charge = max(FLOOR_CHARGE, (charge_low + FULL_CHARGE) / 2 if charge_low else 0)
+        return cls(min(FLOOR_SECONDS, FLOOR_SHARE * timer), charge, runtime)
 
     def reached(self, seconds: float, seen: UpsSeen | None) -> str:
         """Return why the plug has to go back now, nothing while it may stay out."""
@@ -121,9 +121,10 @@ class PlugPull:
     clients: tuple[str, ...]
     person: Person
     watch: Watching
-    floor: Floor
+    budget: dict[str, Any]
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    floor: Floor = field(init=False)
     out_at: float = 0.0
     seen_after: float | None = None
     why: str = ""
@@ -133,9 +134,10 @@ class PlugPull:
     def run(self, evidence: Evidence) -> Measurement:
         """Do it and judge; returns the record for `releve power measure`.
 
-        Raises LaterError before the plug is out when the UPS or the site is not as it must be.
+        Raises LaterError before the plug is out when the UPS or the site is not as it must be,
+        RefusedError when the site would be shut down before anybody could put it back.
         """
-        self._await_quiet()
+        self.floor = Floor.of(self.budget, self._await_quiet())
         self.person.read(checklist(self.ups, self.host, self.floor))
         self._wait_for(BEFORE_SECONDS)
         self._await_the_pull()
@@ -144,8 +146,8 @@ class PlugPull:
         self._judge(evidence)
         return self._record()
 
-    def _await_quiet(self) -> None:
-        """See the UPS on line, and everybody logged in."""
+    def _await_quiet(self) -> UpsSeen:
+        """See the UPS on line, and everybody logged in; returns what it says."""
         end = self.clock() + TRIES_SECONDS
         while self._seen() is None:
             if self.clock() > end:
@@ -161,6 +163,7 @@ class PlugPull:
         if missing := set(self.clients) - set(seen.clients):
             message = f"{', '.join(sorted(missing))} not logged in at {self.ups}: run power.yml"
             raise LaterError(message)
+        return seen
 
     def _seen(self) -> UpsSeen | None:
         return self.watch.last.seen if self.watch.last else None

@@ -79,10 +79,10 @@ def run_plug(
     """Level 4: the plug of the UPS is pulled; raises LaterError, RefusedError before that."""
     name = town.ups[ups].host
     host = UpsHost(Ssh.to(town, name))
-    floor = plug_pull.Floor.of(power_paper.deployed_budget(name, ups, host))
+    budget = power_paper.deployed_budget(name, ups, host)
     clients = tuple(str(town.hosts[one].address) for one in town.secondaries(ups))
     with Watch.of(host, ups) as watch:
-        pull = plug_pull.PlugPull(ups, name, clients, person, watch, floor)
+        pull = plug_pull.PlugPull(ups, name, clients, person, watch, budget)
         with Evidence(level.evidence, folder) as evidence:
             record = pull.run(evidence)
     return evidence, record

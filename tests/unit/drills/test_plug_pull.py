@@ -100,7 +100,7 @@ def pull(scene: Scene, folder: Path, budget: dict[str, object] | None = None) ->
     PlugPull, Evidence
 ]:  # fmt: skip
     scene.look()
-    one = PlugPull("ups1", "pve1", CLIENTS, scene, scene, Floor.of(budget or dict(BUDGET)),
+    one = PlugPull("ups1", "pve1", CLIENTS, scene, scene, budget or dict(BUDGET),
                    clock=scene.clock, sleep=scene.sleep)  # fmt: skip
     return one, Evidence("power-4", folder)
 
@@ -160,7 +160,7 @@ def test_a_ups_that_says_so_too_late_is_refused(tmp_path: Path) -> None:
     ("changes", "budget", "why"),
     [
         ({"drain": 5.0}, {"timer": 600}, "the battery is at"),
-        ({"drain": 5.0}, {"timer": 600, "charge_low": 70}, "the battery is at 90 %"),
+        ({"drain": 5.0}, {"timer": 600, "charge_low": 70}, "the battery is at 8"),
         ({"word": "OB LB"}, {"timer": 600}, "its battery is low"),
         ({}, {"timer": 40}, "20 s on battery"),
         ({"drain": 0.1}, {"timer": 5000}, "300 s on battery"),
@@ -241,7 +241,16 @@ def test_a_ups_without_data_is_waited_for_and_then_named(tmp_path: Path) -> None
 
 def test_a_site_that_would_stop_at_once_is_refused() -> None:
     with pytest.raises(RefusedError, match="too soon to put a plug back"):
-        Floor.of({"timer": 5})
+        Floor.of({"timer": 5}, UpsSeen({"ups.status": "OL"}, ()))
+
+
+def test_the_floor_is_half_way_to_the_sites_own_shutdown() -> None:
+    seen = UpsSeen({"ups.status": "OL", "battery.charge": "100", "battery.runtime": "1800"}, ())
+
+    known = Floor.of({"timer": 400, "charge_low": 30, "runtime_low": 600}, seen)
+    assert known == Floor(200, 65, 1200)
+    assert Floor.of({"timer": 400}, seen) == Floor(200, 50, None)
+    assert Floor.of({"timer": 400, "runtime_low": 600}, UpsSeen({}, ())).runtime is None
 
 
 def test_the_checklist_says_when_the_plug_goes_back() -> None:
