@@ -6,6 +6,7 @@ battery" when its mains go. One that does not within 10 s may guard nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import time
 from dataclasses import dataclass, field
@@ -259,13 +260,15 @@ class PlugPull:
         note_battery(evidence, self.ups, self.watch.samples)
 
     def _record(self) -> Measurement:
-        return record_of(
+        """Return what was measured; no capacity: the plug went back long before the end."""
+        record = record_of(
             [reading_of(one, self.out_at) for one in self.watch.samples],
             ups=self.ups,
             how="plug-pull",
             on=datetime.datetime.now(tz=datetime.UTC).date(),
             stopped=True,
         )
+        return dataclasses.replace(record, capacity_seconds=None)
 
 
 def checklist(ups: str, host: str, floor: Floor) -> tuple[str, ...]:
