@@ -1,27 +1,48 @@
 """What an ordered shutdown needs against what the battery carries; standard library only.
 
 Reads the settings as JSON on stdin and prints the budget as JSON: steps, need, thresholds, faults.
-All times are whole seconds in the worst case, rounded up.
+All times are whole seconds, rounded up; the worst case unless `expected` stands there.
 """
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 import sys
-from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-PVE_POLL = 1  # Proxmox VE looks once a second whether a group of guests has stopped
+from releve.power.ageing import Age, derate_of
+from releve.power.stops import BACKUP_STOP, TOOLS, Guest, Span, guest_of, seconds, spans
+
+# upsmon looks at the logins four times a second and leaves when more than HOSTSYNC whole seconds
+# have gone by (sync_secondaries in upsmon.c); 16.1 s were measured at HOSTSYNC 15.
+SYNC_LOOK = 2
+NOTICE = 5  # seconds until a client without a login has seen that the site goes down
+HUNG_MOUNT = 30  # seconds that the unmounting of a share takes whose server is gone
+# Half the load runs for far more than twice as long: the tables of makers give 2.5 to 3.4 times.
+LOAD_EXPONENT = 2
+DISKS = "images"  # a share that guests' disks lie on
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What the budget is made of; `capacity_seconds` was measured at the load of the site.
 
     Without a measured capacity the UPS is being commissioned: the shutdown then starts after
     `commissioning_seconds` on battery.
+
+    A guest is {name, order, stop_seconds} and, where known, vmid, kind (qemu, lxc) and
+    measured_seconds (of its last stop); order and stop_seconds may be None (PVE's defaults). A
+    client is {name, stop_seconds} and, where it differs, logs_in (true), guests (its own, it stays
+    logged in until they have stopped), notice_seconds (until it sees the shutdown without a
+    login) and serves ([images, backup, ...]: shares that the primary has mounted).
+
+    `abort_seconds` go before the guests' stop, for the end of backups. `supplies` of the primary,
+    of which it cannot do without `min_supplies`; `measured_alone`: with the whole load on this UPS.
+    `derate` is that of a new battery when dates are given, ISO dates all of them; `record` is what
+    was measured of the UPS (its `on` and `how` count here).
     """
 
     capacity_seconds: int | None
@@ -40,71 +61,197 @@ class Settings:
     guests: list[dict[str, Any]]
     clients: list[dict[str, Any]]
     commissioning_seconds: int = 60
+    abort_seconds: int = BACKUP_STOP
+    stop_measured: float | None = None
+    supplies: int = 1
+    min_supplies: int = 1
+    measured_alone: bool = True
+    battery_installed: str | None = None
+    battery_life_months: int = 48
+    record: dict[str, Any] = field(default_factory=dict)
+    today: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Budget:
     """The worst case of a shutdown, and where each trigger has to stand for it.
 
-    `need` is from the trigger to the halt of the primary, `trigger` the same with the margin.
+    `need` is from the trigger to the halt of the last host, `trigger` the same with the margin;
+    `expected` is `need` with what was measured. `usable` is what the derated battery carries and
+    `margin` what of it is left when the shutdown is over, waited for the mains as long as promised.
     `timer` is the time on battery after which the shutdown starts at the latest; `runtime_low`
-    (seconds) and `charge_low` (percent) are the same moment as the UPS counts it; they are None
-    while the UPS is being commissioned, since nothing is known to reckon with.
+    (seconds) and `charge_low` (percent) are the same moment as the UPS counts it; what needs a
+    capacity is None while the UPS is being commissioned. `worst_spans` and `expected_spans` are
+    the timelines, from the trigger on.
     """
 
     capacity: int | None
+    derate: float
+    usable: int | None
     steps: list[tuple[str, int]]
+    expected_steps: list[tuple[str, int]]
     need: int
+    expected: int
     trigger: int
     timer: int
     runtime_low: int | None
     charge_low: int | None
+    margin: int | None
     faults: list[str]
-
-
-def guests_seconds(guests: list[dict[str, Any]], workers: int) -> int:
-    """Return how long Proxmox VE takes to stop the guests when each takes all of its time.
-
-    Highest order first; inside one order `workers` at once; hard stop after `stop_seconds`.
-    """
-    groups: dict[int, list[int]] = defaultdict(list)
-    for guest in guests:
-        groups[int(guest["order"])].append(int(guest["stop_seconds"]))
-    return sum(_longest_slot(times, workers) + PVE_POLL for times in groups.values())
-
-
-def _longest_slot(times: list[int], workers: int) -> int:
-    slots = [0] * max(1, workers)
-    for time in times:
-        slots.sort()
-        slots[0] += time
-    return max(slots)
+    warnings: list[str]
+    worst_spans: list[Span] = field(default_factory=list)
+    expected_spans: list[Span] = field(default_factory=list)
 
 
 def budget_of(one: Settings) -> Budget:
     """Return the budget; it holds when `faults` is empty."""
-    steps = [
-        ("seeing it", one.driver_poll + max(one.pollfreq, one.pollfreqalert)),
-        ("waiting for the clients", one.hostsync if one.clients else 0),
-        ("final delay", one.finaldelay),
-        ("guests", guests_seconds(one.guests, one.workers)),
-        ("the host itself", one.stop_seconds),
-    ]
-    need = sum(seconds for _name, seconds in steps)
+    steps, expected_steps = _steps(one, expected=False), _steps(one, expected=True)
+    need = sum(taken for _name, taken in steps)
     trigger = math.ceil(need * one.margin)
-    usable = None
-    if one.capacity_seconds is not None:
-        usable = math.floor(one.capacity_seconds * one.derate)
+    derate = _derate(one)
+    capacity = _capacity(one)
+    usable = None if capacity is None else math.floor(capacity * derate)
     return Budget(
-        capacity=one.capacity_seconds,
+        capacity=capacity,
+        derate=derate,
+        usable=usable,
         steps=steps,
+        expected_steps=expected_steps,
         need=need,
+        expected=sum(taken for _name, taken in expected_steps),
         trigger=trigger,
         timer=one.commissioning_seconds if usable is None else max(0, usable - trigger),
-        runtime_low=None if usable is None else math.ceil(trigger / one.derate),
-        charge_low=None if usable is None else min(99, math.ceil(100 * trigger / usable)),
+        runtime_low=None if usable is None else math.ceil(trigger / derate),
+        charge_low=None if usable is None else min(99, math.ceil(100 * trigger / max(1, usable))),
+        margin=None if usable is None else usable - one.ride_through_seconds - need,
         faults=list(_faults(one, need, trigger, usable)),
+        warnings=_warnings(one, derate),
+        worst_spans=timeline(one, expected=False),
+        expected_spans=timeline(one, expected=True),
     )
+
+
+def guests_seconds(guests: list[dict[str, Any]], workers: int) -> int:
+    """Return how long Proxmox VE takes to stop the guests when each takes all of its time."""
+    return seconds([guest_of(guest) for guest in guests], workers)
+
+
+def timeline(one: Settings, *, expected: bool) -> list[Span]:
+    """Return each step and guest with its begin and end, in seconds from the trigger on."""
+    laid: list[Span] = []
+    clock = 0
+    for name, taken in _steps(one, expected=expected):
+        if name == "guests":
+            begin = clock + TOOLS
+            laid.extend(
+                Span(span.name, begin + span.begin, begin + span.end)
+                for span in spans(_guests(one.guests), one.workers, expected=expected)
+            )
+        elif taken:
+            laid.append(Span(name, clock, clock + taken))
+        clock += taken
+    for client in one.clients:
+        begin = _seen(one, expected=expected)
+        laid.append(Span(str(client["name"]), begin, _client_end(one, client, expected=expected)))
+    return laid
+
+
+def _steps(one: Settings, *, expected: bool) -> list[tuple[str, int]]:
+    """Return what the primary does, one step after the other, and what is waited for then."""
+    guests = _guests(one.guests)
+    hosts = one.stop_seconds
+    if expected and one.stop_measured is not None:
+        hosts = min(hosts, math.ceil(one.stop_measured))
+    serves = any(client.get("serves") for client in one.clients)
+    steps = [
+        ("seeing it", _seen(one, expected=expected)),
+        ("waiting for the clients", _wait(one, expected=expected)),
+        ("final delay", one.finaldelay),
+        ("ending backups", one.abort_seconds if guests and not expected else 0),
+        ("guests", TOOLS + seconds(guests, one.workers, expected=expected) if guests else 0),
+        ("shares whose server is gone", HUNG_MOUNT if serves and not expected else 0),
+        ("the host itself", hosts),
+    ]
+    done = sum(taken for _name, taken in steps)
+    last = max((_client_end(one, client, expected=expected) for client in one.clients), default=0)
+    return [*steps, ("the slowest client after it", max(0, math.ceil(last) - done))]
+
+
+def _seen(one: Settings, *, expected: bool) -> int:
+    """Return from the trigger until upsmon has seen it: each look takes its whole period."""
+    worst = one.driver_poll + _look(one)
+    return math.ceil(worst / 2) if expected else worst
+
+
+def _look(one: Settings) -> int:
+    """Return the longest between two looks of an upsmon that has not seen "on battery" yet."""
+    return max(one.pollfreq, one.pollfreqalert)
+
+
+def _wait(one: Settings, *, expected: bool) -> int:
+    """Return how long the primary waits for logins to go: one dead client costs all of it."""
+    logged_in = [client for client in one.clients if client.get("logs_in", True)]
+    if not logged_in:
+        return 0
+    if not expected:
+        return one.hostsync + SYNC_LOOK
+    held = max(_held(one, client, expected=True) for client in logged_in)
+    return min(one.hostsync + SYNC_LOOK, math.ceil(one.pollfreqalert + held))
+
+
+def _held(one: Settings, client: dict[str, Any], *, expected: bool) -> float:
+    """Return how long a client stays logged in once it has seen the shutdown."""
+    guests = _guests(client.get("guests") or [])
+    if not guests:
+        return one.finaldelay
+    return (
+        one.finaldelay + TOOLS + seconds(guests, int(client.get("workers", 1)), expected=expected)
+    )
+
+
+def _client_end(one: Settings, client: dict[str, Any], *, expected: bool) -> float:
+    """Return when a client is down, from the trigger on."""
+    stop = int(client["stop_seconds"])
+    seen = _seen(one, expected=expected)
+    if not client.get("logs_in", True):
+        return seen + int(client.get("notice_seconds", NOTICE)) + stop
+    return seen + _look(one) + _held(one, client, expected=expected) + stop
+
+
+def _guests(entries: list[dict[str, Any]]) -> list[Guest]:
+    return [guest_of(entry) for entry in entries]
+
+
+def _derate(one: Settings) -> float:
+    today, installed, measured = (
+        None if text is None else datetime.date.fromisoformat(text)
+        for text in (one.today, one.battery_installed, one.record.get("on"))
+    )
+    if today is None or (installed is None and measured is None):
+        return one.derate
+    age = Age(installed, one.battery_life_months, measured, one.record.get("how"))
+    return derate_of(one.derate, age, today)
+
+
+def _capacity(one: Settings) -> int | None:
+    """Return what this UPS carries once the others that may fail have failed."""
+    if one.capacity_seconds is None or one.measured_alone or one.supplies <= one.min_supplies:
+        return one.capacity_seconds
+    share = one.min_supplies / one.supplies
+    return math.floor(one.capacity_seconds * share**LOAD_EXPONENT)
+
+
+def _warnings(one: Settings, derate: float) -> list[str]:
+    warnings = []
+    if derate < one.derate:
+        warnings.append(
+            f"the battery has aged: {derate:g} of its measured capacity is counted on, not "
+            f"{one.derate:g}; measure it anew (a deep test) or replace it"
+        )
+    unknown = [guest["name"] for guest in one.guests if guest.get("measured_seconds") is None]
+    if unknown:
+        warnings.append(f"no stop was measured yet of {', '.join(unknown)}: the worst is expected")
+    return warnings
 
 
 def _faults(one: Settings, need: int, trigger: int, usable: int | None) -> list[str]:
@@ -112,29 +259,87 @@ def _faults(one: Settings, need: int, trigger: int, usable: int | None) -> list[
     faults = []
     wanted = trigger + one.ride_through_seconds
     if usable is not None and usable < wanted:
-        slowest = sorted(one.guests, key=lambda guest: -int(guest["stop_seconds"]))[:3]
-        names = ", ".join(f"{guest['name']} {guest['stop_seconds']} s" for guest in slowest)
-        faults.append(
-            f"the shutdown needs {need} s (x {one.margin:g} = {trigger} s) after "
-            f"{one.ride_through_seconds} s of waiting for the mains, together {wanted} s; the "
-            f"battery carries {usable} s ({one.capacity_seconds} s measured x {one.derate:g}): "
-            f"lower stop_seconds ({names or 'no guests'}) or fit a bigger battery"
-        )
+        faults.append(_too_small(one, need, trigger, usable))
+    faults.extend(
+        f"{guest.name} has no time of its own to stop (down), so {guest.limit} s count: "
+        "set its stop_seconds"
+        for guest in _guests(one.guests)
+        if guest.down is None
+    )
     for client in one.clients:
-        # A client logs out when its shutdown starts; from then on only these delays wait for it.
-        left = one.finaldelay + one.offdelay
-        if int(client["stop_seconds"]) > left:
-            faults.append(
-                f"{client['name']} needs {client['stop_seconds']} s to stop, the output may go off "
-                f"{left} s after it has begun: raise offdelay by "
-                f"{int(client['stop_seconds']) - left} s"
-            )
+        faults.extend(_client_faults(one, client))
     if one.ondelay <= one.offdelay:
         faults.append(f"ondelay {one.ondelay} s must be more than offdelay {one.offdelay} s")
+    if not 1 <= one.min_supplies <= one.supplies:
+        faults.append(
+            f"MINSUPPLIES {one.min_supplies} with {one.supplies} power supplies cannot be: "
+            f"1 to {one.supplies}"
+        )
     return faults
+
+
+def _too_small(one: Settings, need: int, trigger: int, usable: int) -> str:
+    wanted = trigger + one.ride_through_seconds
+    slowest = sorted(_guests(one.guests), key=lambda guest: -guest.limit)[:3]
+    names = ", ".join(f"{guest.name} {guest.limit} s" for guest in slowest)
+    derate, capacity = _derate(one), _capacity(one)
+    less = math.ceil((wanted - usable) / one.margin)
+    shared = ""
+    if capacity != one.capacity_seconds:
+        shared = f", {one.capacity_seconds} s while {one.supplies} supplies shared the load"
+    return (
+        f"the shutdown needs {need} s (x {one.margin:g} = {trigger} s) after "
+        f"{one.ride_through_seconds} s of waiting for the mains, together {wanted} s; the "
+        f"battery carries {usable} s ({capacity} s measured x {derate:g}{shared}): "
+        f"lower stop_seconds ({names or 'no guests'}) by {less} s in all, "
+        f"or fit a battery that is measured at {math.ceil(wanted / derate)} s"
+    )
+
+
+def _client_faults(one: Settings, client: dict[str, Any]) -> list[str]:
+    name, stop = client["name"], int(client["stop_seconds"])
+    # A client logs out when its shutdown starts; from then on only these delays wait for it.
+    left = one.finaldelay + one.offdelay
+    faults = []
+    notice = 0 if client.get("logs_in", True) else int(client.get("notice_seconds", NOTICE))
+    if stop + notice > left:
+        late = f" and {notice} s to notice (it does not log in)" if notice else ""
+        faults.append(
+            f"{name} needs {stop} s to stop{late}, the output may go off "
+            f"{left} s after it has begun: raise offdelay by {stop + notice - left} s"
+        )
+    held = math.ceil(_look(one) + _held(one, client, expected=False))
+    if client.get("guests") and client.get("logs_in", True) and held > one.hostsync:
+        faults.append(
+            f"{name} stays logged in for {held} s while its guests stop, HOSTSYNC waits "
+            f"{one.hostsync} s: raise it to {held} s"
+        )
+    if client.get("guests") and not client.get("logs_in", True):
+        faults.append(
+            f"{name} has guests but does not log in, so nobody waits for them: let it log in"
+        )
+    if DISKS in (client.get("serves") or ()):
+        faults.append(
+            f"guests' disks lie on {name}, which stops at the first word while they still run: "
+            "put them elsewhere, or let it stop after this host (mode policy)"
+        )
+    return faults
+
+
+def with_live_day(one: Settings) -> Settings:
+    """Return the settings with today's date where the battery's age has to be reckoned."""
+    if one.today is None and (one.battery_installed or one.record):
+        today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+        return replace(one, today=today)
+    return one
+
+
+def as_json(one: Settings) -> dict[str, Any]:
+    """Return the budget of today and the settings that it was made of, as JSON has them."""
+    return asdict(budget_of(with_live_day(one))) | {"settings": asdict(one)}
 
 
 def main(_arguments: list[str]) -> int:
     """Read the settings on stdin, print the budget."""
-    json.dump(asdict(budget_of(Settings(**json.load(sys.stdin)))), sys.stdout)
+    json.dump(as_json(Settings(**json.load(sys.stdin))), sys.stdout)
     return 0

@@ -56,8 +56,11 @@ def _device(town: Town, name: str, ups_name: str) -> dict[str, Any]:
         "options": dict(ups.options),
         "sets_delays": ups.delays_at == "driver",
         "supplies": _supplies(town, name, ups_name),
+        "battery_life_months": ups.battery_life_months,
         **_measured(town, ups_name),
     }
+    if ups.battery_installed:
+        told["battery_installed"] = ups.battery_installed.isoformat()
     delays = {"offdelay": ups.offdelay_seconds, "ondelay": ups.ondelay_seconds}
     return told | {key: value for key, value in delays.items() if value is not None}
 
@@ -121,7 +124,12 @@ def _rule(town: Town, name: str, elsewhere: list[str]) -> dict[str, Any]:
 def _guests(town: Town, host: str) -> list[dict[str, Any]]:
     order = start_order(town)
     return [
-        {"name": name, "order": order[name], "stop_seconds": guest.stop_seconds}
+        {
+            "name": name,
+            "vmid": guest.vmid,
+            "order": order[name],
+            "stop_seconds": guest.stop_seconds,
+        }
         for name, guest in town.guests.items()
         if guest.target == host
     ]

@@ -1,0 +1,59 @@
+"""What share of a measured capacity is counted on, by the age of the battery. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import date
+
+YEAR = 365.25  # days
+YOUNG_YEARS = 2  # within which nothing is taken off
+LOSS_PER_YEAR = 0.05  # taken off for each year begun after that
+OLD = 0.6  # at most, once it is older than its life
+DEEP = {"deep", "plug-pull", "drill"}  # measurements that really emptied it
+FRESH_DAYS = 366  # for which such a measurement speaks for a battery older than its life
+MONTHS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """What is known of a battery's age; `measured_how` as in the record of the measurement."""
+
+    installed: date | None = None
+    life_months: int = 48
+    measured_on: date | None = None
+    measured_how: str | None = None
+
+
+def derate_of(new: float, age: Age, today: date) -> float:
+    """Return the share: `new` for a young battery, less for an old one.
+
+    A battery loses a twentieth for each year begun after its second; past its life no more than
+    six tenths are counted on. A deep measurement has the ageing until its day in its number, so
+    only what came after is taken off, and for a year it also speaks for a battery past its life.
+    Without a date of installation only the age of the measurement counts.
+    """
+    deep = age.measured_on if age.measured_how in DEEP else None
+    if age.installed is None:
+        begun = age.measured_on or today
+        return round(max(0.0, new - LOSS_PER_YEAR * _years_begun(begun, today)), 4)
+    lost = _years_lost(age.installed, today)
+    if deep is not None:
+        lost -= _years_lost(age.installed, deep)
+    share = new - LOSS_PER_YEAR * max(0, lost)
+    is_old = (today - age.installed).days > age.life_months / MONTHS * YEAR
+    if is_old and (deep is None or (today - deep).days > FRESH_DAYS):
+        share = min(share, OLD)
+    return round(max(0.0, share), 4)
+
+
+def _years_begun(begin: date, end: date) -> int:
+    """Return the whole years between, a year begun not counted in the first one."""
+    return max(0, math.ceil((end - begin).days / YEAR) - 1)
+
+
+def _years_lost(installed: date, day: date) -> int:
+    return max(0, math.ceil((day - installed).days / YEAR) - YOUNG_YEARS)
