@@ -1,0 +1,111 @@
+"""What role nut_primary would hand to the budget, read without Ansible and without any host.
+
+The same values in the same order of precedence: the role's defaults, the town's group_vars, what
+follows from the town file, the town's host_vars. Only plain values count.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from releve.errors import InputError
+from releve.playbook import CHECKOUT
+from releve.power.budget import Settings
+from releve.power.stops import workers_of
+from releve.town.ansible_vars import inventory_of
+from releve.town.inputs import role_inputs
+from releve.town.load import read_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from releve.town.model import Town
+
+ROLE = "nut_primary"
+VAULTED = "$ANSIBLE_VAULT"
+PLAIN = (
+    "commissioning_seconds",
+    "derate",
+    "margin",
+    "ride_through_seconds",
+    "driver_poll",
+    "pollfreq",
+    "pollfreqalert",
+    "hostsync",
+    "finaldelay",
+    "abort_seconds",
+    "stop_seconds",
+    "min_supplies",
+    "guests",
+)
+
+
+def settings_of(town: Town, ups: str, cpus: int = 1) -> Settings:
+    """Return the settings of one UPS's budget; `cpus` of its host, 1 when not known: the worst.
+
+    Raises InputError when the town has no such UPS, or a value is none that can be read here.
+    """
+    if ups not in town.ups:
+        message = f"{town.file.name}: no UPS {ups}; there are {', '.join(town.ups) or 'none'}"
+        raise InputError(message)
+    values = variables(town, town.ups[ups].host)
+    devices = [values["device"] | device for device in values["devices"]]
+    device = next(device for device in devices if device["name"] == ups)
+    remote = [int(one["supplies"]) for one in values["remote"]]
+    return Settings(
+        **{name: values[name] for name in PLAIN},
+        capacity_seconds=device["capacity_seconds"],
+        offdelay=device["offdelay"],
+        ondelay=device["ondelay"],
+        battery_installed=device["battery_installed"],
+        battery_life_months=device["battery_life_months"],
+        record=device["record"],
+        workers=workers_of(cpus),
+        supplies=sum(int(one["supplies"]) for one in devices) + sum(remote),
+        clients=[one for one in values["clients"] if ups in one["devices"]],
+    )
+
+
+def variables(town: Town, host: str) -> dict[str, Any]:
+    """Return the role's variables of a host, without the role's name in front.
+
+    Raises InputError for a value that is a template.
+    """
+    found: dict[str, Any] = {}
+    groups = ["all", *(group for group, hosts in inventory_of(town).items() if host in hosts)]
+    for file in (
+        CHECKOUT / "roles" / ROLE / "defaults" / "main.yml",
+        *(file for group in groups for file in _files(town.folder / "group_vars", group)),
+    ):
+        found |= _of_role(file)
+    found |= {
+        name.removeprefix(f"{ROLE}_"): value
+        for name, value in role_inputs(town)[host].items()
+        if name.startswith(f"{ROLE}_")
+    }
+    for file in _files(town.folder / "host_vars", host):
+        found |= _of_role(file)
+    return found
+
+
+def _files(folder: Path, name: str) -> Iterator[Path]:
+    """Return the files of a group or a host, in the order in which Ansible reads them."""
+    if (folder / f"{name}.yml").is_file():
+        yield folder / f"{name}.yml"
+    yield from sorted((folder / name).glob("*.yml"))
+
+
+def _of_role(file: Path) -> dict[str, Any]:
+    with file.open(encoding="utf-8") as stream:
+        if stream.readline().startswith(VAULTED):
+            return {}
+    found = {}
+    for name, value in (read_source(file).data or {}).items():
+        if not name.startswith(f"{ROLE}_") or name.endswith("password"):
+            continue
+        if isinstance(value, str) and "{{" in value:
+            message = f"{file}: {name}: a template; the budget is reckoned from plain values only"
+            raise InputError(message)
+        found[name.removeprefix(f"{ROLE}_")] = value
+    return found

@@ -1,0 +1,84 @@
+"""The budget on the workstation is made of what role nut_primary would hand over."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+
+from releve.errors import InputError
+from releve.power.budget import Settings
+from releve.town import load_town
+from releve.town.power_settings import settings_of
+
+CHECKOUT = Path(__file__).parents[3]
+EXAMPLE = CHECKOUT / "inventory" / "example" / "town.yml"
+
+
+def town_in(folder: Path, **files: str) -> Path:
+    """Copy the example's town file into a folder beside the given files of variables."""
+    shutil.copy(EXAMPLE, folder / "town.yml")
+    for name, text in files.items():
+        file = folder / name.replace("__", "/").replace("_yml", ".yml")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return folder / "town.yml"
+
+
+def test_defaults_of_the_role_and_what_the_town_file_says(tmp_path: Path) -> None:
+    one = settings_of(load_town(town_in(tmp_path)), "ups1")
+
+    assert (one.hostsync, one.finaldelay, one.offdelay) == (15, 5, 60)
+    assert (one.capacity_seconds, one.stop_seconds, one.workers) == (1200, 90, 1)
+    assert {guest["name"]: guest["stop_seconds"] for guest in one.guests} == {
+        "population": 180, "school-server": 120,
+    }  # fmt: skip
+    assert [client["name"] for client in one.clients] == ["nas"]
+
+
+def test_a_group_goes_before_the_default_and_a_host_before_the_group(tmp_path: Path) -> None:
+    file = town_in(
+        tmp_path,
+        group_vars__all__x_yml="nut_primary_hostsync: 20\nnut_primary_margin: 2.0\n",
+        group_vars__nut_primaries_yml="nut_primary_hostsync: 30\nnut_primary_finaldelay: 9\n",
+        host_vars__pve1_yml="nut_primary_finaldelay: 7\n",
+    )
+    one = settings_of(load_town(file), "ups1")
+
+    assert (one.margin, one.hostsync, one.finaldelay) == (2.0, 30, 7)
+
+
+def test_secrets_are_passed_by_and_templates_are_refused(tmp_path: Path) -> None:
+    file = town_in(tmp_path, group_vars__all__secrets_yml="$ANSIBLE_VAULT;1.1;AES256\n6162\n")
+    assert settings_of(load_town(file), "ups1").hostsync == 15
+
+    file = town_in(tmp_path, group_vars__all__x_yml='nut_primary_hostsync: "{{ x }}"\n')
+    with pytest.raises(InputError, match=r"x\.yml: nut_primary_hostsync: a template"):
+        settings_of(load_town(file), "ups1")
+
+
+def test_the_cpus_of_the_host_say_how_many_stop_at_once(tmp_path: Path) -> None:
+    assert settings_of(load_town(town_in(tmp_path)), "ups1", cpus=4).workers == 3
+
+
+def test_a_ups_that_is_none_is_named_with_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no UPS ups9; there are ups1"):
+        settings_of(load_town(town_in(tmp_path)), "ups9")
+
+
+def test_the_role_hands_over_what_the_settings_take() -> None:
+    tasks = yaml.safe_load((CHECKOUT / "roles/nut_primary/tasks/budget.yml").read_text())
+    handed = next(task["vars"]["__nut_primary_settings"] for task in tasks if "vars" in task)
+    taken = {one.name for one in fields(Settings)}
+
+    assert set(handed) <= taken
+    # Known only where Ansible does not look: of the host's stops, of the day, of the test's load.
+    assert taken - set(handed) == {"stop_measured", "today", "measured_alone"}
+    plain = {
+        name for name, value in handed.items() if re.search(r"nut_primary_" + name, str(value))
+    }
+    assert {"hostsync", "margin", "abort_seconds", "min_supplies"} <= plain
