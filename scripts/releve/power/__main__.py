@@ -8,19 +8,24 @@ from importlib import import_module
 EXIT_USAGE = 2
 # verb -> the module whose `main(arguments)` it is; loaded only when it is called.
 VERBS = {
+    "abort-backups": "backups",
     "believe": "believe",
     "budget": "budget",
     "gate": "gate",
     "hostrule": "hostrule",
     "lint": "lint.verb",
+    "guest-stops": "outcomes",
+    "hostrule": "hostrule",
     "look": "look",
     "measure": "measuring",
     "notify": "notify",
     "policy": "policy",
     "rewake": "rewake",
     "shadow": "shadow",
+    "stop-rest": "rest",
     "test-battery": "battery",
     "watch": "watching",
+    "watch-budget": "budget_watch",
 }
 
 

@@ -1,0 +1,197 @@
+"""Does the budget still hold on this host: its guests as they are now, its battery as old as now.
+
+For every night, for each change of a guest, and for the moment at which the mains go. Exit 0: it
+holds; 4: it does not, one sentence per fault. Standard library only; nothing is changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from releve.errors import ExitCode
+from releve.power import guests, outcomes, tasks
+from releve.power.budget import Budget, Settings, budget_of, with_live_day
+from releve.power.stops import LOCKS, Handling
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from releve.power.guests import Live, Node
+
+BUDGETS = Path("/etc/releve/power-budget.json")  # UPS -> the budget with its settings
+MEASURED = Path("/etc/releve/measured")
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One UPS's budget of now: what changed since the deploy, and what is wrong."""
+
+    ups: str
+    budget: Budget
+    changes: list[str]
+    faults: list[str]
+
+
+def settings_from(content: dict[str, Any]) -> Settings:
+    """Return the settings of JSON; keys that are not known are of another version and left out."""
+    known = {one.name for one in fields(Settings)}
+    return Settings(**{key: value for key, value in content.items() if key in known})
+
+
+def entry_of(live: Live, measured: float | None) -> dict[str, Any]:
+    """Return a guest as the settings have it."""
+    guest = live.guest
+    return {
+        "name": guest.name,
+        "order": guest.order,
+        "stop_seconds": guest.down,
+        "vmid": live.vmid,
+        "kind": guest.kind,
+        "measured_seconds": measured,
+    }
+
+
+def with_node(one: Settings, node: Node, measured: dict[int, float]) -> Settings:
+    """Return the settings with the guests of now; a host without guests' files keeps them."""
+    if not node.guests and not one.guests:
+        return one
+    entries = [entry_of(live, measured.get(live.vmid)) for live in node.guests]
+    return replace(one, guests=entries, workers=node.workers)
+
+
+def with_record(one: Settings, record: dict[str, Any]) -> Settings:
+    """Return the settings with what a later measurement says; an older one changes nothing."""
+    day, seconds = record.get("on"), record.get("capacity_seconds")
+    if not isinstance(day, str) or not isinstance(seconds, int):
+        return one
+    if day <= one.record.get("on", ""):
+        return one
+    return replace(one, capacity_seconds=seconds, record=record)
+
+
+def changes(before: Settings, now: Settings) -> list[str]:
+    """Return one sentence for each difference that bears on the budget."""
+    found = []
+    old, new = _by_name(before.guests), _by_name(now.guests)
+    found += [f"guest {name} is new: {_told(new[name])}" for name in new if name not in old]
+    found += [f"guest {name} is gone" for name in old if name not in new]
+    for name in new:
+        if name in old and _told(new[name]) != _told(old[name]):
+            found.append(f"guest {name}: {_told(old[name])} became {_told(new[name])}")
+    for key in ("workers", "capacity_seconds"):
+        if getattr(before, key) != getattr(now, key):
+            found.append(f"{key}: {getattr(before, key)} became {getattr(now, key)}")
+    return found
+
+
+def _by_name(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {str(entry["name"]): entry for entry in entries}
+
+
+def _told(entry: dict[str, Any]) -> str:
+    down, order = entry.get("stop_seconds"), entry.get("order")
+    place = "no order" if order is None else f"order {order}"
+    return f"{place}, {'no down (180 s)' if down is None else f'{down} s'}"
+
+
+def guest_faults(node: Node, alive: Iterable[tasks.Task]) -> list[str]:
+    """Return what would keep a guest from stopping that no budget can count."""
+    busy = {task.id for task in alive}
+    found = []
+    for live in node.guests:
+        who = f"guest {live.guest.name} ({live.vmid})"
+        if live.ha:
+            found.append(
+                f"{who} is managed by HA: the host's stop does not wait for it; take it out of HA"
+            )
+        if live.hookscript:
+            found.append(
+                f"{who} has a hookscript ({live.hookscript}), whose time nobody limits: remove it"
+            )
+        if live.lock and LOCKS.get(live.lock) is not Handling.ABORT and str(live.vmid) not in busy:
+            tool = "qm" if live.guest.kind == "qemu" else "pct"
+            found.append(
+                f"{who} is locked ({live.lock}) and no task works on it: Proxmox VE would not stop "
+                f"it; look why, then {tool} unlock {live.vmid}"
+            )
+    return found
+
+
+def watch(
+    ups: str, deployed: dict[str, Any], record: dict[str, Any], node: Node, seen: dict[int, float]
+) -> Watched:
+    """Reckon the budget anew and compare; raises KeyError, TypeError, ValueError for bad JSON."""
+    before = settings_from(deployed["settings"])
+    now = with_live_day(with_record(with_node(before, node, seen), record))
+    budget = budget_of(now)
+    found = list(budget.faults)
+    trigger = int(deployed["trigger"])
+    if not found and budget.trigger > trigger:
+        found.append(
+            f"the shutdown now needs {budget.trigger} s with its margin, but starts for "
+            f"{trigger} s: run playbooks/power.yml, which sets the thresholds anew"
+        )
+    if not found and budget.timer < int(deployed["timer"]):
+        found.append(
+            f"the shutdown has to start after {budget.timer} s on battery at the latest, the timer "
+            f"is at {deployed['timer']} s: run playbooks/power.yml"
+        )
+    return Watched(ups, budget, changes(before, now), found)
+
+
+def stop_seconds(folder: Path) -> dict[int, float]:
+    """Return what each guest's last clean stop took, by Proxmox VE's own records."""
+    return {
+        one.vmid: one.seconds
+        for one in outcomes.last(folder)
+        if one.end is outcomes.End.CLEAN and one.seconds is not None
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Reckon all budgets of this host anew; print what changed and what is wrong."""
+    parser = argparse.ArgumentParser(prog="power.pyz watch-budget")
+    parser.add_argument("--budgets", type=Path, default=BUDGETS)
+    parser.add_argument("--measured", type=Path, default=MEASURED)
+    parser.add_argument("--pve", type=Path, default=guests.PVE)
+    parser.add_argument("--json", action="store_true", dest="as_json")
+    options = parser.parse_args(arguments)
+    node = guests.node_of(options.pve)
+    seen = stop_seconds(tasks.TASKS)
+    watched, faults = [], guest_faults(node, tasks.running())
+    try:
+        content = json.loads(options.budgets.read_text(encoding="utf-8"))
+        for ups, deployed in content.items():
+            record = json.loads(tasks.read(options.measured / f"{ups}.json") or "{}")
+            watched.append(watch(ups, deployed, record, node, seen))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        sys.stderr.write(
+            f"{options.budgets}: no budget can be read there ({error}); run playbooks/power.yml\n"
+        )
+        return ExitCode.USAGE
+    _print(watched, faults, as_json=options.as_json)
+    holds = not faults and not any(one.faults for one in watched)
+    return ExitCode.DONE if holds else ExitCode.CHECK_FAILED
+
+
+def _print(watched: list[Watched], faults: list[str], *, as_json: bool) -> None:
+    if as_json:
+        content = {"faults": faults, "ups": {one.ups: asdict(one) for one in watched}}
+        sys.stdout.write(json.dumps(content) + "\n")
+        return
+    for one in watched:
+        for line in one.changes:
+            sys.stdout.write(f"{one.ups}: changed: {line}\n")
+        for line in (*one.faults, *one.budget.warnings):
+            sys.stdout.write(f"{one.ups}: {line}\n")
+        if not one.faults:
+            spare = one.budget.margin
+            left = "its battery was never measured" if spare is None else f"{spare} s to spare"
+            sys.stdout.write(f"{one.ups}: holds, {left}\n")
+    for line in faults:
+        sys.stdout.write(line + "\n")
