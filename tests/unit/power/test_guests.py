@@ -43,6 +43,13 @@ def test_a_machine_with_snapshots() -> None:
     assert (live.lock, live.agent, live.hookscript) == ("backup", True, "local:snippets/hook.pl")
 
 
+def test_what_only_a_snapshot_has_is_not_the_guests() -> None:
+    live = live_of("name: compta\n[before]\nlock: snapshot\nstartup: down=7\n", "qemu", 101)
+
+    assert live is not None
+    assert (live.lock, live.guest.down) == (None, None)
+
+
 def test_a_container_is_named_by_its_host_name() -> None:
     live = live_of("hostname: web\n", "lxc", 102)
 
