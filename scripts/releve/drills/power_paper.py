@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import yaml
 
 from releve.command import CommandError
-from releve.errors import CheckError, InputError
+from releve.errors import CheckError
 from releve.playbook import CHECKOUT
-from releve.power.budget import Budget, Settings, budget_of
+from releve.power.budget import Budget, Settings, budget_of, with_live_day
+from releve.town.power_settings import made_of
 
 if TYPE_CHECKING:
     import subprocess
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 DEFAULTS = CHECKOUT / "roles" / "nut_primary" / "defaults" / "main.yml"
 PREFIX = "nut_primary_"
-MOST_WORKERS = 8  # guests that PVE stops at once, at most; PVE/API2/Nodes.pm of pve-manager
 LINT_SECONDS = 30
 DEPLOYED = "/etc/releve/power-budget.json"
 # What a deployed budget has to have in common with the one of the town file.
@@ -60,20 +60,7 @@ def settings_of(variables: Mapping[str, Any], ups: str, processors: int) -> Sett
     defaults = yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))
     given = {key.removeprefix(PREFIX): value for key, value in (defaults | dict(variables)).items()
              if key.startswith(PREFIX)}  # fmt: skip
-    devices = {one["name"]: given["device"] | one for one in given.get("devices", ())}
-    if ups not in devices:
-        message = f"{ups}: role nut_primary is not told of it; is it in the town file?"
-        raise InputError(message)
-    device = devices[ups]
-    plain = ("derate", "margin", "ride_through_seconds", "driver_poll", "pollfreq", "finaldelay",
-             "pollfreqalert", "hostsync", "stop_seconds", "commissioning_seconds",
-             "guests")  # fmt: skip
-    return Settings(
-        **{key: given[key] for key in plain},
-        **{key: device[key] for key in ("capacity_seconds", "offdelay", "ondelay")},
-        workers=max(1, min(MOST_WORKERS, processors - 1)),
-        clients=[one for one in given["clients"] if ups in one["devices"]],
-    )
+    return with_live_day(made_of(given, ups, processors))
 
 
 def drill(

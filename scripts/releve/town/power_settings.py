@@ -17,7 +17,7 @@ from releve.town.inputs import role_inputs
 from releve.town.load import read_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from releve.town.model import Town
@@ -39,6 +39,14 @@ PLAIN = (
     "min_supplies",
     "guests",
 )
+OF_DEVICE = (
+    "capacity_seconds",
+    "offdelay",
+    "ondelay",
+    "battery_installed",
+    "battery_life_months",
+    "record",
+)
 
 
 def settings_of(town: Town, ups: str, cpus: int = 1) -> Settings:
@@ -49,20 +57,29 @@ def settings_of(town: Town, ups: str, cpus: int = 1) -> Settings:
     if ups not in town.ups:
         message = f"{town.file.name}: no UPS {ups}; there are {', '.join(town.ups) or 'none'}"
         raise InputError(message)
-    values = variables(town, town.ups[ups].host)
-    devices = [values["device"] | device for device in values["devices"]]
-    device = next(device for device in devices if device["name"] == ups)
-    remote = [int(one["supplies"]) for one in values["remote"]]
+    return made_of(variables(town, town.ups[ups].host), ups, cpus)
+
+
+def made_of(values: Mapping[str, Any], ups: str, cpus: int) -> Settings:
+    """Return the settings that `tasks/budget.yml` of the role makes of its variables.
+
+    `values` have no prefix and hold the role's defaults, too. Raises InputError when the role is
+    not told of such a UPS.
+    """
+    devices = {one["name"]: values["device"] | one for one in values.get("devices", ())}
+    if ups not in devices:
+        message = f"{ups}: role {ROLE} is not told of it; is it in the town file?"
+        raise InputError(message)
+    device = devices[ups]
+    if missing := [name for name in OF_DEVICE if name not in device]:
+        message = f"{ROLE}_device has no {missing[0]}: whoever sets it, sets each of its keys"
+        raise InputError(message)
+    supplies = [int(one["supplies"]) for one in (*devices.values(), *values["remote"])]
     return Settings(
         **{name: values[name] for name in PLAIN},
-        capacity_seconds=device["capacity_seconds"],
-        offdelay=device["offdelay"],
-        ondelay=device["ondelay"],
-        battery_installed=device["battery_installed"],
-        battery_life_months=device["battery_life_months"],
-        record=device["record"],
+        **{name: device[name] for name in OF_DEVICE},
         workers=workers_of(cpus),
-        supplies=sum(int(one["supplies"]) for one in devices) + sum(remote),
+        supplies=sum(supplies),
         clients=[one for one in values["clients"] if ups in one["devices"]],
     )
 

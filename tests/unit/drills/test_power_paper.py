@@ -59,7 +59,7 @@ def test_a_sound_town_passes(tmp_path: Path) -> None:
     checks = judged(tmp_path, here)
 
     assert all(check.passed for check in checks.values()), checks
-    assert checks["budget"].limit == 120
+    assert checks["budget"].limit == 240
     assert set(checks) == {"measured", "budget", "pve1.budget-deployed", "pve1.files", "nas.files"}
     assert here["nas"].carried == [("lint", "/etc/nut", "--host", "--json")]
 

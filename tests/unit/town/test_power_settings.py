@@ -61,6 +61,12 @@ def test_secrets_are_passed_by_and_templates_are_refused(tmp_path: Path) -> None
         settings_of(load_town(file), "ups1")
 
 
+def test_a_device_without_all_of_its_keys_is_told_which(tmp_path: Path) -> None:
+    file = town_in(tmp_path, group_vars__all__x_yml="nut_primary_device: {port: auto}\n")
+    with pytest.raises(InputError, match=r"nut_primary_device has no (offdelay|battery_installed)"):
+        settings_of(load_town(file), "ups1")
+
+
 def test_the_cpus_of_the_host_say_how_many_stop_at_once(tmp_path: Path) -> None:
     assert settings_of(load_town(town_in(tmp_path)), "ups1", cpus=4).workers == 3
 
