@@ -108,7 +108,7 @@ TWENTY = (
         {"plain": "cut", "stock": "clean"},
         site=with_host(
             PVE,
-            changed(primary="nas", primary_variables={"nut_primary_hostsync": 16}),
+            changed(primary="nas", primary_variables={"nut_primary_hostsync": 20}),
             guests=(Guest("compta", 1, 6, 7), Guest("dossiers", 2, 6, 7)),
         ),
         why={"plain": "the client logs out when its shutdown begins, not when its guests are down"},

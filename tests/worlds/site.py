@@ -99,6 +99,7 @@ SHORT_PRIMARY: Mapping[str, Any] = {
     "nut_primary_pollfreq": 2,
     "nut_primary_pollfreqalert": 1,
     "nut_primary_hostsync": 8,
+    "nut_primary_margin": 1.15,  # a battery of a minute has no room for more
     "nut_primary_finaldelay": 1,
     "nut_primary_poweroff_wait_seconds": 8,
     "nut_primary_boot_gate_seconds": 15,
@@ -188,7 +189,7 @@ def _primary_variables(site: Site, host: Host) -> dict[str, Any]:
 
 def _guests(host: Host) -> list[dict[str, Any]]:
     return [
-        {"name": guest.name, "order": guest.order, "stop_seconds": guest.down}
+        {"name": guest.name, "order": guest.order, "stop_seconds": guest.down, "kind": "plain"}
         for guest in host.guests
     ]
 

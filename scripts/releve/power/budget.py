@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from releve.power.ageing import Age, derate_of
-from releve.power.stops import BACKUP_STOP, TOOLS, Guest, Span, guest_of, seconds, spans
+from releve.power.stops import BACKUP_STOP, PLAIN, TOOLS, Guest, Span, guest_of, seconds, spans
 
 # upsmon looks at the logins four times a second and leaves when more than HOSTSYNC whole seconds
 # have gone by (sync_secondaries in upsmon.c); 16.1 s were measured at HOSTSYNC 15.
@@ -33,8 +33,9 @@ class Settings:
     Without a measured capacity the UPS is being commissioned: the shutdown then starts after
     `commissioning_seconds` on battery.
 
-    A guest is {name, order, stop_seconds} and, where known, vmid, kind (qemu, lxc) and
-    measured_seconds (of its last stop); order and stop_seconds may be None (PVE's defaults). A
+    A guest is {name, order, stop_seconds} and, where known, vmid, kind (qemu, lxc, plain) and
+    measured_seconds (of its last stop); order and stop_seconds may be None (PVE's defaults); of
+    kind plain: not Proxmox VE stops it, and stop_seconds are all that it takes. A
     client is {name, stop_seconds} and, where it differs, logs_in (true), guests (its own, it stays
     logged in until they have stopped), notice_seconds (until it sees the shutdown without a
     login) and serves ([images, backup, ...]: shares that the primary has mounted).
@@ -142,7 +143,7 @@ def timeline(one: Settings, *, expected: bool) -> list[Span]:
     clock = 0
     for name, taken in _steps(one, expected=expected):
         if name == "guests":
-            begin = clock + TOOLS
+            begin = clock + _tools(_guests(one.guests))
             laid.extend(
                 Span(span.name, begin + span.begin, begin + span.end)
                 for span in spans(_guests(one.guests), one.workers, expected=expected)
@@ -167,8 +168,8 @@ def _steps(one: Settings, *, expected: bool) -> list[tuple[str, int]]:
         ("seeing it", _seen(one, expected=expected)),
         ("waiting for the clients", _wait(one, expected=expected)),
         ("final delay", one.finaldelay),
-        ("ending backups", one.abort_seconds if guests and not expected else 0),
-        ("guests", TOOLS + seconds(guests, one.workers, expected=expected) if guests else 0),
+        ("ending backups", one.abort_seconds if _tools(guests) and not expected else 0),
+        ("guests", _tools(guests) + seconds(guests, one.workers, expected=expected)),
         ("shares whose server is gone", HUNG_MOUNT if serves and not expected else 0),
         ("the host itself", hosts),
     ]
@@ -204,9 +205,13 @@ def _held(one: Settings, client: dict[str, Any], *, expected: bool) -> float:
     guests = _guests(client.get("guests") or [])
     if not guests:
         return one.finaldelay
-    return (
-        one.finaldelay + TOOLS + seconds(guests, int(client.get("workers", 1)), expected=expected)
-    )
+    workers = int(client.get("workers", 1))
+    return one.finaldelay + _tools(guests) + seconds(guests, workers, expected=expected)
+
+
+def _tools(guests: list[Guest]) -> int:
+    """Return what Proxmox VE's own programs take to begin; 0 when it stops nobody."""
+    return TOOLS if any(guest.kind != PLAIN for guest in guests) else 0
 
 
 def _client_end(one: Settings, client: dict[str, Any], *, expected: bool) -> float:

@@ -21,10 +21,13 @@ MOST_WORKERS = 8
 # `while (workers >= max) { look; sleep(1) }`.
 POLL = 2
 SPAWN = 0.25  # tasks are forked one after the other; generous, Perl needs about a tenth
-TASK = 1  # reading the configuration, giving the volumes back
-BEFORE = {"qemu": 3, "lxc": 0}  # the guest agent's ping may take so long
+# Kinds: qemu and lxc are Proxmox VE's; what stops a plain guest looks once a second, no more.
+PLAIN = "plain"
+PLAIN_POLL = 1
+TASK = {"qemu": 1, "lxc": 1, PLAIN: 0}  # reading the configuration, giving the volumes back
+BEFORE = {"qemu": 3, "lxc": 0, PLAIN: 0}  # the guest agent's ping may take so long
 # After `down`: SIGTERM and ten looks, then SIGKILL and one more second; lxc-stop gets five.
-FORCE = {"qemu": 11, "lxc": 5}
+FORCE = {"qemu": 11, "lxc": 5, PLAIN: 0}
 TOOLS = 4  # pve-guests.service starts `vzdump -stop` and `pvesh`: two Perl programs
 BACKUP_STOP = 15  # `vzdump -stop` waits so long for the backup that it ends
 
@@ -84,14 +87,14 @@ class Guest:
     @property
     def worst(self) -> int:
         """The longest that its task takes, all of PVE's waits used up."""
-        return BEFORE[self.kind] + self.limit + FORCE[self.kind] + TASK
+        return BEFORE[self.kind] + self.limit + FORCE[self.kind] + TASK[self.kind]
 
     @property
     def expected(self) -> float:
         """What its last stop took, and never more than the worst; the worst when unknown."""
         if self.measured is None:
             return self.worst
-        return min(self.worst, self.measured + TASK)
+        return min(self.worst, self.measured + TASK[self.kind])
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ def guest_of(entry: Mapping[str, Any]) -> Guest:
     order, down, vmid = entry.get("order"), entry["stop_seconds"], entry.get("vmid")
     measured, kind = entry.get("measured_seconds"), str(entry.get("kind") or "qemu")
     if kind not in FORCE:
-        message = f"{entry['name']}: kind {kind} is neither qemu nor lxc"
+        message = f"{entry['name']}: kind {kind} is none of qemu, lxc, plain"
         raise ValueError(message)
     return Guest(
         name=str(entry["name"]),
@@ -167,17 +170,25 @@ def _lay_out(
 ) -> float:
     """Append the spans of one group as list scheduling gives them; return when it is over."""
     running: list[float] = []
+    spawn, poll = _costs(group)
     for guest, time in zip(group, times, strict=True):
-        clock += SPAWN
+        clock += spawn
         running.append(clock + time)
         laid.append(Span(guest.name, clock, clock + time))
         if len(running) >= workers:
             first = min(running)
             running.remove(first)
-            clock = max(clock, first) + POLL
+            clock = max(clock, first) + poll
     if not running:
         return clock
-    return max(clock + 1, max(running) + POLL)
+    return max(clock + 1, max(running) + poll)
+
+
+def _costs(group: list[Guest]) -> tuple[float, int]:
+    """Return what it costs to begin a stop, and to see its end."""
+    if all(guest.kind == PLAIN for guest in group):
+        return 0.0, PLAIN_POLL
+    return SPAWN, POLL
 
 
 def _bound(group: list[Guest], times: list[float] | list[int], workers: int) -> float:
@@ -187,7 +198,8 @@ def _bound(group: list[Guest], times: list[float] | list[int], workers: int) -> 
     """
     if all(guest.vmid is not None for guest in group):
         return 0.0
-    slots, spawns = [time + POLL for time in times], SPAWN * len(times)
+    spawn, poll = _costs(group)
+    slots, spawns = [time + poll for time in times], spawn * len(times)
     if len(group) <= workers:
         return max(slots) + spawns
     return sum(slots) / workers + max(slots) * (workers - 1) / workers + spawns

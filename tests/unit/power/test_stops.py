@@ -72,6 +72,10 @@ def test_a_guest_that_uses_all_of_its_time() -> None:
     assert seconds([Guest("web", 1, 60, 102, "lxc")], workers=1) == 69
 
 
+def test_what_another_program_stops_takes_its_time_and_a_look() -> None:
+    assert seconds([Guest("paper", 1, 60, 101, "plain")], workers=1) == 61
+
+
 def test_without_down_it_is_three_minutes() -> None:
     one, other = Guest("a", 1, None, 101), Guest("a", 1, 180, 101)
 
@@ -121,5 +125,5 @@ def test_every_lock_of_pve_has_a_way() -> None:
 
 
 def test_a_kind_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="kind vz is neither qemu nor lxc"):
+    with pytest.raises(ValueError, match="kind vz is none of qemu, lxc, plain"):
         guest_of({"name": "a", "order": 1, "stop_seconds": 9, "kind": "vz"})

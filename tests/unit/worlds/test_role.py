@@ -33,7 +33,8 @@ def test_templates_are_rendered_as_ansible_does_it() -> None:
 
 def test_only_a_host_with_guests_gets_the_boot_gate() -> None:
     gate = "/usr/local/lib/releve/boot-gate"
-    as_nas = dataclasses.replace(TOWN, primary="nas")
+    patient = {"nut_primary_hostsync": 20}
+    as_nas = dataclasses.replace(TOWN, primary="nas", primary_variables=patient)
 
     assert gate in {file.path for file in files_of(TOWN, PVE)}
     assert gate not in {file.path for file in files_of(as_nas, NAS)}
@@ -41,7 +42,7 @@ def test_only_a_host_with_guests_gets_the_boot_gate() -> None:
 
 
 def test_a_battery_that_is_too_weak_is_refused_in_the_role_s_words() -> None:
-    with pytest.raises(RefusedError, match="fit a bigger battery"):
+    with pytest.raises(RefusedError, match="or fit a battery that is measured at"):
         files_of(changed(measured=25), PVE)
 
 
