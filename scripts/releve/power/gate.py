@@ -56,7 +56,8 @@ class Config:
 
     `/etc/releve/power.json`: `{"format": 1, "role": "primary", "upses": [{"name": "ups1", "server":
     "127.0.0.1", "port": 3493, "logins": ["127.0.0.1", "192.0.2.12"]}]}`; a secondary names its
-    servers and its own address. `nut`, `measured`, `tls_ca`, `tls_name` may be left out.
+    servers and its own address. `nut`, `measured`, `tls_ca`, `tls_name` may be left out, and so
+    may `accept`: ids of findings whose risk somebody has taken.
     """
 
     role: str
@@ -65,6 +66,7 @@ class Config:
     measured: Path = Path("/etc/releve/measured")
     tls_ca: Path | None = None
     tls_name: str | None = None
+    accept: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, file: Path) -> Config:
@@ -75,6 +77,7 @@ class Config:
                 message = "format is not 1, or role is neither primary nor secondary"
                 raise ValueError(message)
             upses = tuple(Guard.parse(one) for one in content.pop("upses"))
+            content["accept"] = frozenset(content.get("accept", ()))
             paths = {"nut", "measured", "tls_ca"} & {key for key in content if content[key]}
             return cls(upses=upses, **{**content, **{key: Path(content[key]) for key in paths}})
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -112,7 +115,11 @@ def look(config: Config, outside: Outside | None = None) -> Look:
     return Look(
         role=config.role,
         mode=conf.mode,
-        faults=tuple(one for one in judge(conf).findings if one.level == "refuse"),
+        faults=tuple(
+            one
+            for one in judge(conf).findings
+            if one.level == "refuse" and one.id not in config.accept
+        ),
         flag=flag,
         flag_exists=bool(conf.facts.flag_exists),
         flag_asked=outside.flag_asked(),
