@@ -108,6 +108,7 @@ SHORT_PRIMARY: Mapping[str, Any] = {
     "nut_primary_rewake_retry": 4,
     "nut_primary_rewake_quiet": 6,
     "nut_primary_rewake_min_charge": 20,
+    "nut_primary_rewake_charge_wait": 12,
 }
 SHORT_SECONDARY: Mapping[str, Any] = {
     "nut_secondary_password": PASSWORDS["secondary"],

@@ -53,7 +53,11 @@ class Host:
 
 @dataclass(frozen=True)
 class Config:
-    """When to wake whom; times in seconds, `min_charge` in percent."""
+    """When to wake whom; times in seconds, `min_charge` in percent.
+
+    After `charge_wait` of steady mains a charge below `min_charge` is not believed any more: a UPS
+    that says 0 for ever would else keep the site dark for ever.
+    """
 
     ups: str
     hosts: tuple[Host, ...]
@@ -67,6 +71,7 @@ class Config:
     min_charge: float
     server: str = "127.0.0.1"
     port: int = UPSD_PORT
+    charge_wait: float = 4 * 3600
     flag_file: Path = Path("/run/nut/killpower")  # POWERDOWNFLAG of upsmon.conf
 
     @classmethod
@@ -205,12 +210,17 @@ class Rewake:
 
     def _may_wake(self, now: float, look: Look) -> bool:
         config = self.config
+        steady = 0.0 if self._steady_since is None else now - self._steady_since
         return (
             self._steady_since is not None
-            and now - self._steady_since >= config.settle
+            and steady >= config.settle
             and now - self._started >= config.grace
             and now >= self._next_wake
-            and (look.charge is None or look.charge >= config.min_charge)
+            and (
+                look.charge is None
+                or look.charge >= config.min_charge
+                or steady >= config.charge_wait
+            )
         )
 
     def _try_to_wake(self, host: Host, why: str) -> None:

@@ -91,6 +91,7 @@ class Site:
             retry=30,
             quiet=15,
             min_charge=self.min_charge,
+            charge_wait=100,
             port=self.upsd.port,
             flag_file=self.event_file.with_name("killpower"),
         )
@@ -262,6 +263,18 @@ def test_nobody_is_woken_into_an_empty_battery(site: Site) -> None:
     site.upsd.charge = "40"
     site.run(101)
     assert [name for _at, name in site.woken] == ["nas", "gw"]
+
+
+def test_a_charge_that_never_rises_keeps_nobody_dark_for_ever(site: Site) -> None:
+    site.upsd.status = "OB"
+    site.run(until=3)
+    site.upsd.status, site.upsd.charge, site.upsd.clients = "OL", "0", []
+    site.run(until=100)
+    assert site.woken == []
+
+    site.run(until=110)
+
+    assert {name for _at, name in site.woken} == {"nas", "gw"}
 
 
 def test_a_ups_without_a_charge_still_gets_its_hosts_back(site: Site) -> None:
