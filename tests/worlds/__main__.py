@@ -1,6 +1,7 @@
 """`python -m tests.worlds [--mode MODE] [ID...]`: run scenarios, print how each ended.
 
-`--sweep`, `--fuzz` run those in one mode (stock when none is named) and print what is wrong.
+`--sweep`, `--fuzz` run those in one mode (stock when none is named) and print what is wrong;
+`--part 1/3` runs a third of them, and `--keep` counts what all parts have left, runs nothing.
 `--page` writes docs/explanation/power-scenarios.md and runs nothing.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.worlds import fuzz, page, sweep
+from tests.worlds import fuzz, measured, page, sweep
 from tests.worlds.catalogue import ALL
 from tests.worlds.runner import Result, print_verdicts, run_all
 from tests.worlds.scenarios import end_of
@@ -22,14 +23,21 @@ def main() -> int:
     parser.add_argument("--page", action="store_true")
     parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--fuzz", action="store_true")
+    parser.add_argument("--part", type=_part, default=(1, 1), metavar="K/N")
+    parser.add_argument("--keep", action="store_true")
     parser.add_argument("ids", nargs="*")
     asked = parser.parse_args()
     mode = (asked.mode or ["stock"])[0]
+    if asked.keep:
+        count, lines = measured.write("sweep" if asked.sweep else "fuzz", mode)
+        _say([*lines, str(count)])
+        return 0 if count.good else 1
+    begin, step = asked.part
     if asked.sweep:
-        found = sweep.bad(run_all(sweep.jobs(mode), tell).values())
+        found = sweep.bad(run_all(sweep.jobs(mode)[begin - 1 :: step], tell).values())
         return _say(found)
     if asked.fuzz:
-        each = run_all((fuzz.job_of(seed, mode) for seed in fuzz.SEEDS), tell)
+        each = run_all(fuzz.jobs(mode)[begin - 1 :: step], tell)
         found, excused = fuzz.bad(each.values())
         _say(excused)
         return _say(found)
@@ -43,6 +51,14 @@ def main() -> int:
         if (not asked.ids or scenario.id in asked.ids) and (not asked.mode or mode in asked.mode)
     ]
     return 1 if print_verdicts(pairs) else 0
+
+
+def _part(text: str) -> tuple[int, int]:
+    """Read "2/3"; raises ValueError for what is no part."""
+    turn, total = (int(word) for word in text.split("/"))
+    if not 1 <= turn <= total:
+        raise ValueError(text)
+    return turn, total
 
 
 def tell(result: Result) -> None:

@@ -63,6 +63,11 @@ def job_of(seed: int, mode: Mode) -> Job:
     return Job(f"fuzz/{mode}-{seed}", site, events, events[-1].at + AFTERWARDS)
 
 
+def jobs(mode: Mode) -> list[Job]:
+    """Return the world of each seed."""
+    return [job_of(seed, mode) for seed in SEEDS]
+
+
 def excuse_of(events: Iterable[Event], outcome: Outcome) -> str:
     """Return the cause on the list that explains who was cut, nothing when there is none.
 
