@@ -178,8 +178,8 @@ def _primary_variables(site: Site, host: Host) -> dict[str, Any]:
                 "stop_seconds": one.stop_seconds,
                 "logs_in": True,
                 "devices": list(site.ups),
+                "paths": [{"via": "cable", "powered_by": None}],
                 "guests": _guests(one),
-                "switch_powered_by": UPS,
             }
             for one in clients
         ],

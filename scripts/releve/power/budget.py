@@ -15,6 +15,7 @@ from typing import Any
 
 from releve.power.ageing import Age, derate_of
 from releve.power.stops import BACKUP_STOP, PLAIN, TOOLS, Guest, Span, guest_of, seconds, spans
+from releve.power.supply import Battery, Site, deaf
 
 # upsmon looks at the logins four times a second and leaves when more than HOSTSYNC whole seconds
 # have gone by (sync_secondaries in upsmon.c); 16.1 s were measured at HOSTSYNC 15.
@@ -38,7 +39,9 @@ class Settings:
     kind plain: not Proxmox VE stops it, and stop_seconds are all that it takes. A
     client is {name, stop_seconds} and, where it differs, logs_in (true), guests (its own, it stays
     logged in until they have stopped), notice_seconds (until it sees the shutdown without a
-    login) and serves ([images, backup, ...]: shares that the primary has mounted).
+    login) and serves ([images, backup, ...]: shares that the primary has mounted); where `ups`
+    is named, also what `supply.deaf` asks for: the switches between, fed by which of `batteries`
+    (UPS -> its capacity).
 
     `abort_seconds` go before the guests' stop, for the end of backups. `supplies` of the primary,
     of which it cannot do without `min_supplies`; `measured_alone`: with the whole load on this UPS.
@@ -66,6 +69,8 @@ class Settings:
     stop_measured: float | None = None
     supplies: int = 1
     min_supplies: int = 1
+    ups: str = ""
+    batteries: dict[str, int | None] = field(default_factory=dict)
     measured_alone: bool = True
     battery_installed: str | None = None
     battery_life_months: int = 48
@@ -273,6 +278,12 @@ def _faults(one: Settings, need: int, trigger: int, usable: int | None) -> list[
     )
     for client in one.clients:
         faults.extend(_client_faults(one, client))
+    if one.ups:
+        batteries = {
+            name: Battery(carries, one.derate)
+            for name, carries in {**one.batteries, one.ups: one.capacity_seconds}.items()
+        }
+        faults.extend(deaf(one.clients, Site(one.ups, batteries, need, one.hostsync)))
     if one.ondelay <= one.offdelay:
         faults.append(f"ondelay {one.ondelay} s must be more than offdelay {one.offdelay} s")
     if not 1 <= one.min_supplies <= one.supplies:

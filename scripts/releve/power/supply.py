@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -163,6 +163,26 @@ def faults(clients: Iterable[Client], site: Site) -> list[str]:
     """Return one sentence for each client that would not hear of the shutdown."""
     verdicts = (judge(client, site) for client in clients)
     return [verdict.fault for verdict in verdicts if verdict.fault is not None]
+
+
+def deaf(clients: Iterable[Mapping[str, Any]], site: Site) -> list[str]:
+    """Return one sentence for each client, as the budget's settings have it, that hears nothing.
+
+    A client is {name, stop_seconds} with `paths` ([{via, powered_by}]), `min_supplies` and
+    `host_rule` ({planned_outage_seconds, after_seconds}); without any path nobody knows.
+    """
+    return faults((_client_of(one) for one in clients), site)
+
+
+def _client_of(one: Mapping[str, Any]) -> Client:
+    rule = one.get("host_rule")
+    return Client(
+        str(one["name"]),
+        tuple(Path(path["via"], path.get("powered_by")) for path in one.get("paths") or ()),
+        int(one.get("min_supplies") or 1),
+        int(one["stop_seconds"]),
+        HostRule(rule["planned_outage_seconds"], rule.get("after_seconds")) if rule else None,
+    )
 
 
 def supply_faults(host: str, supplies: Mapping[str, int], min_supplies: int) -> list[str]:

@@ -78,6 +78,9 @@ def made_of(values: Mapping[str, Any], ups: str, cpus: int) -> Settings:
     return Settings(
         **{name: values[name] for name in PLAIN},
         **{name: device[name] for name in OF_DEVICE},
+        ups=ups,
+        batteries={name: one["capacity_seconds"] for name, one in devices.items()}
+        | values["batteries"],
         workers=workers_of(cpus),
         supplies=sum(supplies),
         clients=[one for one in values["clients"] if ups in one["devices"]],

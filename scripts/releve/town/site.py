@@ -32,8 +32,8 @@ class HostRule(Section):
     planned_outage_seconds: Seconds = Field(
         description="Longest that its switch is away on purpose, as for an update of its firmware."
     )
-    after_seconds: Seconds | None = Field(
-        default=None, description="Blind, after which it stops; left out: computed."
+    after_seconds: Seconds = Field(
+        description="Blind, after which it stops; refused outside of the window that is computed."
     )
 
 

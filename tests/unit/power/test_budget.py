@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import pytest
+
 from releve.power.budget import Settings, as_json, budget_of, guests_seconds, timeline
 
 GOOD = Settings(
@@ -220,3 +222,45 @@ def test_the_settings_go_along_but_not_the_day() -> None:
     assert content["settings"]["today"] is None
     assert content["derate"] < 0.8
     assert Settings(**content["settings"]).guests == GOOD.guests
+
+
+@pytest.mark.parametrize(
+    ("client", "told"),
+    [
+        ({"paths": [{"via": "office", "powered_by": "ups1"}]}, None),
+        ({"paths": [{"via": "cable", "powered_by": None}]}, None),
+        ({"paths": [{"via": "office", "powered_by": "mains"}]}, "office is fed by the mains"),
+        ({"paths": [{"via": "office", "powered_by": None}]}, "nobody has said what feeds office"),
+        ({}, "no path from ups1's host is known"),
+        (
+            {
+                "paths": [
+                    {"via": "office", "powered_by": "mains"},
+                    {"via": "cable", "powered_by": None},
+                ],
+                "min_supplies": 2,
+            },
+            None,
+        ),
+        (
+            {
+                "paths": [{"via": "office", "powered_by": "mains"}],
+                "host_rule": {"planned_outage_seconds": 20, "after_seconds": 29},
+            },
+            "its host rule fires after 29 s",
+        ),
+        (
+            {
+                "paths": [{"via": "office", "powered_by": "mains"}],
+                "host_rule": {"planned_outage_seconds": 20, "after_seconds": 120},
+            },
+            None,
+        ),
+    ],
+)
+def test_a_client_that_would_not_hear_is_refused(client: dict[str, Any], told: str | None) -> None:
+    nas = {"name": "nas", "stop_seconds": 30, **client}
+    faults = budget_of(dataclasses.replace(GOOD, ups="ups1", clients=[nas])).faults
+
+    assert [one for one in faults if "would not hear" in one] == ([] if told is None else faults)
+    assert told is None or told in faults[0]

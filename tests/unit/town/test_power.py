@@ -178,13 +178,10 @@ def test_a_second_path_is_a_second_monitor_and_none_may_be_missed(tmp_path: Path
 
 
 def test_a_host_rule_knows_its_peers(tmp_path: Path) -> None:
-    here = town(tmp_path, hosts__nas__host_rule={"planned_outage_seconds": 20})
+    here = town(tmp_path, hosts__nas__host_rule={"planned_outage_seconds": 20, "after_seconds": 45})
     told = nut.inputs(here)
 
-    assert told["nas"]["nut_secondary_host_rule"] == {
-        "planned_outage_seconds": 20,
-        "after_seconds": None,
-    }
+    assert told["nas"]["nut_secondary_host_rule_seconds"] == 45
     assert "198.51.100.11" not in told["nas"]["nut_secondary_peers"]
     assert told["pve1"]["nut_primary_clients"][0]["host_rule"]["planned_outage_seconds"] == 20
 
@@ -194,7 +191,10 @@ def test_a_host_rule_knows_its_peers(tmp_path: Path) -> None:
     [
         ({"hosts__nas__also_at": {"cable": "192.0.2.2"}}, 'networks has no "cable"'),
         ({"hosts__nas__also_at": {"office": "198.51.100.77"}}, "by its `address` already"),
-        ({"hosts__vault__host_rule": {"planned_outage_seconds": 9}}, "is no client of a UPS"),
+        (
+            {"hosts__vault__host_rule": {"planned_outage_seconds": 9, "after_seconds": 20}},
+            "is no client of a UPS",
+        ),
     ],
 )
 def test_paths_and_rules_that_lead_nowhere_are_refused(

@@ -37,6 +37,9 @@ def _primary(town: Town, name: str, here: list[str], elsewhere: list[str]) -> di
     return {
         "nut_primary_devices": [_device(town, name, ups) for ups in here],
         "nut_primary_remote": _monitors(town, name, elsewhere),
+        "nut_primary_batteries": {
+            ups: town.capacity_of(ups) for ups in town.ups if town.ups[ups].host != name
+        },
         "nut_primary_min_supplies": _min_supplies(town, name, elsewhere),
         "nut_primary_addresses": [str(host.address), *map(str, host.also_at.values())],
         "nut_primary_stop_seconds": host.stop_seconds,
@@ -113,10 +116,7 @@ def _rule(town: Town, name: str, elsewhere: list[str]) -> dict[str, Any]:
     peers = [str(host.address) for other, host in town.hosts.items() if other != name]
     servers = {server for ups in elsewhere for server, _network in _paths(town, name, ups)}
     return {
-        "nut_secondary_host_rule": {
-            "planned_outage_seconds": rule.planned_outage_seconds,
-            "after_seconds": rule.after_seconds,
-        },
+        "nut_secondary_host_rule_seconds": rule.after_seconds,
         "nut_secondary_peers": [one for one in peers if one not in servers],
     }
 
