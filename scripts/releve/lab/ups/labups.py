@@ -32,7 +32,9 @@ COMMANDS = (
     "shutdown.return",
     "shutdown.stayoff",
     "shutdown.stop",
+    "test.battery.start.deep",
     "test.battery.start.quick",
+    "test.battery.stop",
 )
 LOW = (("battery.charge", "battery.charge.low"), ("battery.runtime", "battery.runtime.low"))
 

@@ -10,6 +10,7 @@ from releve.drills.evidence import now as utc_now
 from releve.lab.ups.battery import Battery, load_of
 from releve.lab.ups.lies import Liar
 from releve.lab.ups.machines import Machines, State
+from releve.lab.ups.selftest import SelfTest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +59,12 @@ class World:
     on_at: float | None = None
     ondelay: float = 3.0
     states: dict[str, State] = field(default_factory=dict)
+    test: SelfTest = field(default_factory=SelfTest)
+
+    @property
+    def charging(self) -> bool:
+        """Whether the output is fed by the mains: they are there, and no test runs."""
+        return self.mains and not self.test.running
 
     def prepare(self) -> None:
         """Make the folders; the driver writes as user nut of its host."""
@@ -71,7 +78,9 @@ class World:
         self._look_at_hosts()
         self._obey_controls()
         load = load_of(sum(state is State.RUNNING for state in self.states.values()), len(self.fed))
-        self.battery.step(seconds, mains=self.mains, output=self.output, load=load)
+        self.battery.step(seconds, mains=self.charging, output=self.output, load=load)
+        nearly_empty = self.battery.runtime(load) < self.low_battery_seconds / 2
+        self.test.step(now, mains=self.mains, nearly_empty=nearly_empty)
         self._obey_driver(now)
         self._move_relay(now)
         for address in called:
@@ -123,6 +132,8 @@ class World:
                 self._arm(now, command, order)
             elif command == "shutdown.stop":
                 self.cut_at = None
+            else:
+                self.test.obey(command, now, mains=self.mains)
 
     def _arm(self, now: float, command: str, order: dict[str, Any]) -> None:
         if self.behaviour == "deaf":
@@ -180,7 +191,7 @@ class World:
     def _publish(self, load: float) -> None:
         runtime = self.battery.runtime(load)
         words = ["OL", *(["CHRG"] if not self.battery.full else [])]
-        if not self.mains:
+        if not self.charging:
             words = ["OB", "DISCHRG", *(["LB"] if runtime < self.low_battery_seconds else [])]
         words += [] if self.output else ["OFF"]
         words += [word for word in self.words if word not in words]
@@ -191,6 +202,7 @@ class World:
             "ups.load": f"{100 * load:.0f}",
             "battery.charge": f"{self.battery.charge:.0f}",
             "battery.runtime": f"{runtime:.0f}",
+            "ups.test.result": self.test.result,
             "input.voltage": "230" if self.mains else "0",
         }
         state = {"comms": self.comms, "vars": self.liar.tell(values)}

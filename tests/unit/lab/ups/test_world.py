@@ -228,3 +228,46 @@ def test_a_host_that_another_ups_carries_loses_nothing(bench: Bench) -> None:
     assert bench.cuts() == {"nas": False}
     assert bench.hosts.states["pve1"] is State.RUNNING
     assert bench.kinds("pve1") == []
+
+
+def test_a_quick_test_is_on_battery_for_a_while_with_the_mains_there(bench: Bench) -> None:
+    bench.run(1)
+    bench.driver("test.battery.start.quick")
+    bench.run(2)
+    assert bench.status() == "OB DISCHRG"
+
+    bench.run(10)
+
+    assert bench.status() == "OL"
+    assert bench.world.test.result == "Done and passed"
+    assert bench.kinds("ups1") == ["command"]  # nothing was cut
+
+
+def test_a_deep_test_ends_before_the_battery_does_or_when_told(bench: Bench) -> None:
+    bench.driver("test.battery.start.deep")
+    bench.run(50)
+    assert bench.status() == "OB DISCHRG LB"
+    bench.run(15)
+    assert bench.status() == "OL CHRG"
+    assert bench.world.output
+
+    bench.run(60)
+    bench.driver("test.battery.start.deep")
+    bench.run(5)
+    bench.driver("test.battery.stop")
+    bench.run(1)
+    assert bench.world.test.result == "Aborted"
+    assert "OL" in bench.status()
+
+
+def test_a_real_cut_takes_the_place_of_a_test(bench: Bench) -> None:
+    bench.driver("test.battery.start.deep")
+    bench.run(5)
+    bench.order(mains="off")
+    bench.run(5)
+
+    assert bench.status() == "OB DISCHRG"
+    assert not bench.world.test.running
+    bench.driver("test.battery.start.quick")
+    bench.run(1)
+    assert not bench.world.test.running
