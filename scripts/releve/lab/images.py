@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # What roles install: not in the images, so that a role really installs it. The hosts find these
 # and what they depend on in a read-only repository; there is no other one and no way out.
 ROLE_PACKAGES = (
+    "apprise",
     "chrony",
     "curl",
     "jq",

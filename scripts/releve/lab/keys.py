@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address
     from pathlib import Path
 
-SECRET_NAMES = ("pve_api_password", "nut_primary_password", "nut_primary_secondary_password")
+SECRET_NAMES = (
+    "pve_api_password",
+    "nut_primary_password",
+    "nut_primary_secondary_password",
+    "nut_primary_test_password",
+)
 
 
 def write_private(file: Path, text: str) -> None:

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
 PROGRAM = "/usr/bin/python3 -I /usr/local/lib/releve/power.pyz"
 UNIT = "releve-measure"
-# The timer that was held must not be lost when the sampler is killed; on line it does nothing.
+# A timer that ran out while it was held is asked again, however the sampler ends; on line it does
+# nothing. One that did not run out goes on by itself.
 AFTER = (
     "/bin/sh -c 'rm -f /run/releve-measure/hold-{ups};"
-    " exec /usr/local/lib/releve/power-timer on-battery-{ups}'"
+    " if rm /run/nut/held-{ups} 2>/dev/null;"
+    " then exec /usr/local/lib/releve/power-timer on-battery-{ups}; fi'"
 )
 SILENT_LOOKS = 15  # of one a second, after which its sampler is dead
 RESTARTS = 5  # of a sampler that died

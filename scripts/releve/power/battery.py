@@ -31,7 +31,7 @@ from releve.power.measuring import (
     text_of,
     timer_of,
 )
-from releve.power.sampling import SHOW_SECONDS, Device, Journal, Request, UpsOfHost
+from releve.power.sampling import SHOW_SECONDS, Device, Journal, Request, UpsOfHost, command_for
 from releve.power.spool import SPOOL, Alarm, raise_alarm
 
 if TYPE_CHECKING:
@@ -112,8 +112,6 @@ def outcome_of(journal: Journal, kind: Kind, at: float) -> Outcome:
         ),
         None,
     ) if signs else None  # fmt: skip
-    if kind == "quick" and back is not None and back > SHOW_SECONDS:
-        back = None
     return Outcome(
         at=at,
         kind=kind,
@@ -164,9 +162,11 @@ def run_test(
 ) -> Outcome:
     """Run one test to its end, keep its outcome, raise an alarm for what is wrong.
 
-    Raises LaterError while it must not begin (on battery, not charged, a backup runs).
+    Raises LaterError while it must not begin (on battery, not charged, a backup runs), CheckError
+    when the UPS offers no such test.
     """
     at = time.time()
+    command_for(kind, device.commands())  # one that is not offered is not offered later, either
     request = Request(ups, kind)
     if kind == "deep":
         timer = timer_of(ups, text_of(UPSSCHED))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.power.discharge import PaperUps
 
-from releve.errors import LaterError
+from releve.errors import CheckError, LaterError
 from releve.power import battery, measuring, tasks
 from releve.power.battery import CAL_FILE, Outcome, keep, outcomes, run_test
 from releve.power.sampling import Sampler
@@ -138,6 +138,11 @@ def test_a_test_that_must_not_begin_is_made_later(host: Host) -> None:
         host.test(PaperUps(mains=False))
     assert host.alarms() == []
     assert outcomes(host.folder, "ups1") == []
+
+
+def test_a_test_that_is_not_offered_is_not_offered_later(host: Host) -> None:
+    with pytest.raises(CheckError, match="offers no quick test"):
+        host.test(PaperUps(offers=()))
 
 
 def test_outcomes_are_kept_and_cut_short(host: Host) -> None:

@@ -144,6 +144,33 @@ def test_nut_hands_its_events_over_without_waiting_for_anybody(tmp_path: Path, s
     assert alarm.text == "the mains are lost; it runs on battery"
 
 
+def test_a_test_of_ours_is_no_power_cut(
+    tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["event", "--spool", str(spool), "--tests", str(tmp_path)]
+    monkeypatch.setenv("UPSNAME", "ups1@localhost")
+    journal = tmp_path / "ups1.jsonl"
+    journal.touch()
+    for kind in ("ONBATT", "ONLINE", "LOWBATT"):
+        monkeypatch.setenv("NOTIFYTYPE", kind)
+        assert notify.main(words) == 0
+    assert [one.topic for one in waiting(spool)] == ["nut-lowbatt"]
+
+    os.utime(journal, (1, 1))  # over since long
+    monkeypatch.setenv("NOTIFYTYPE", "ONBATT")
+    assert notify.main(words) == 0
+    assert waiting(spool)[-1].topic == "nut-onbatt"
+
+
+def test_with_nobody_to_tell_nothing_piles_up(tmp_path: Path, spool: Path) -> None:
+    file = tmp_path / "notify.json"
+    file.write_text('{"site": "Exempleville", "urls": []}')
+    raise_alarm(Alarm("x", "ups1", "for the journal"), spool)
+
+    assert notify.main(["send", "--config", str(file), "--spool", str(spool)]) == 0
+    assert list(spool.iterdir()) == []
+
+
 def test_an_event_that_nobody_knows_is_told_with_its_own_word() -> None:
     assert notify.event_alarm("SUSPENDED", "ups1@localhost").text == "NUT says SUSPENDED"
     assert notify.event_alarm("", "").ups == "NUT"

@@ -36,6 +36,7 @@ def _primary(town: Town, name: str, here: list[str], elsewhere: list[str]) -> di
     clients = {client: None for ups in here for client in town.ups[ups].clients}
     return {
         "nut_primary_devices": [_device(town, name, ups) for ups in here],
+        "nut_primary_site": town.town.name,
         "nut_primary_remote": _monitors(town, name, elsewhere),
         "nut_primary_batteries": {
             ups: town.capacity_of(ups) for ups in town.ups if town.ups[ups].host != name
