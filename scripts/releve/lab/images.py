@@ -75,6 +75,19 @@ _GUEST_TOOLS = (
     "systemd-boot-efi",
     "systemd-ukify",
 )
+_DEBIAN = (
+    "dbus",
+    "e2fsprogs",
+    "fdisk",
+    "grub-pc-bin",
+    "ifupdown",
+    "initramfs-tools",
+    "iproute2",
+    "linux-image-cloud-amd64",
+    "openssh-server",
+    "systemd-sysv",
+    "udev",
+)
 _UNUSED = tuple(f"path-exclude=/usr/share/{part}/*" for part in ("doc", "info", "locale", "man"))
 _APT = ('APT::Install-Recommends "false"', 'Acquire::Languages "none"')
 _REMOVE = 'rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/hostname "$1"/etc/resolv.conf'
@@ -143,6 +156,8 @@ IMAGES = {
 }
 # Not one of the lab's hosts: the root that the light worlds of the power tests share.
 NUT = Image("nut", "trixie", ("iproute2", "nut-client", "nut-server", "procps", "python3"))
+# Nor this one: a guest that is a whole Debian, see `debian`.
+DEBIAN = Image("debian", "bookworm", _DEBIAN, (_REMOVE, _QUIET))
 
 
 def repository() -> Path:
@@ -172,7 +187,7 @@ def ensure(tell: Callable[[str], None], wanted: Sequence[Image] = tuple(IMAGES.v
 
 def _forget_old() -> None:
     """Remove half-built images, and those that no recipe has named for a month."""
-    folder, keys = cache_folder(), {image.key for image in (*IMAGES.values(), NUT)}
+    folder, keys = cache_folder(), {image.key for image in (*IMAGES.values(), NUT, DEBIAN)}
     # We hold the cache's lock: whoever still works in there is left from a run that was killed.
     processes.end_all(processes.naming(f"{folder}/images/{_PART}"))
     for part in folder.glob(f"images/{_PART}*"):
