@@ -18,6 +18,7 @@ from tests.worlds.scenarios import (
     during,
     forced,
     mains,
+    no_command,
     nobody_before,
     off_comes_last,
     said,
@@ -25,6 +26,7 @@ from tests.worlds.scenarios import (
     with_host,
 )
 from tests.worlds.site import Guest
+from tests.worlds.untrusted import LIES, SWITCHES
 
 OLD_NUT = "NUT 2.8.1 takes data lost on battery for a dead UPS at once, whatever DEADTIME says"
 CALIBRATION = "Debian's 2.8.1-5+deb13u1 forgets a calibration that is over; before it did not"
@@ -154,6 +156,19 @@ TWENTY = (
         },
     ),
     Scenario(
+        "13",
+        "the host with the cable is rebooted while the role writes its files",
+        (Event(4, "do", ("pve1", "reboot")),),
+        25,
+        {"plain": "cut", "stock": "clean"},
+        site=with_host(PVE, last_file="/etc/nut/ups.conf"),
+        awaited=frozenset(),
+        checks=(no_command,),
+        why={
+            "plain": "ups.conf before nut.conf: with MODE=none Debian's hook cuts at any power-off"
+        },
+    ),
+    Scenario(
         "14",
         "after a cut, the host with the cable is rebooted",
         (*mains(2, 44), Event(64, "do", ("pve1", "reboot"))),
@@ -280,5 +295,5 @@ REPORTS = (
     ),
 )
 
-ALL = (*TWENTY, *REPORTS)
-__all__ = ["ALL", "REPORTS", "TOWN", "TWENTY"]
+ALL = (*TWENTY, *REPORTS, *SWITCHES, *LIES)
+__all__ = ["ALL", "LIES", "REPORTS", "SWITCHES", "TOWN", "TWENTY"]

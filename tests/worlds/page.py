@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.worlds.catalogue import REPORTS, TWENTY
+from tests.worlds import measured
+from tests.worlds.catalogue import LIES, REPORTS, SWITCHES, TWENTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,6 +60,21 @@ CAUSES = """\
 """
 
 
+LIES_HEAD = """\
+The mains go for 25 s and are back just before a UPS that then ignores the command is told to cut:
+the hosts can come back by nothing but `rewake`, which asks for the charge.
+"""
+MEASURED = """\
+## Measured
+
+**Sweep**: the mains come back at each half second of a shutdown, from before the decision to after
+the output is off, for a UPS that cycles on line and for one that ignores the command there; NUT's
+default poll times, each host's in another phase. **Fuzz**: random timelines of cuts, lost data,
+dead drivers and dead switches, the same ones for ever; *explained* are those which a cause on the
+list below explains, with its alarm before the output went off.
+"""
+
+
 def render() -> str:
     """Return the whole page."""
     return "\n".join(
@@ -68,9 +84,30 @@ def render() -> str:
             _table(TWENTY),
             "## From reports of other sites\n",
             _table(REPORTS),
+            "## Dead switches\n",
+            _table(SWITCHES),
+            "## A UPS that cannot be believed\n",
+            LIES_HEAD,
+            _table(LIES),
+            MEASURED,
+            _measured(),
             CAUSES,
         )
     )
+
+
+def _measured() -> str:
+    """Return the counts of the sweeps and fuzzes that were run."""
+    kinds = ("rides", "clean", "mixed", "dark", "cut", "early", "excused")
+    rows = [
+        "| | worlds | nobody stops | clean, all back | half up | somebody dark | cut while running "
+        "| commanded too early | explained |",
+        f"|-|{'-|' * (len(kinds) + 1)}",
+    ]
+    for name, one in measured.read().items():
+        counts = " | ".join(str(getattr(one, kind)) for kind in kinds)
+        rows.append(f"| {name.replace('-', ', ')} | {one.worlds} | {counts} |")
+    return "\n".join((*rows, ""))
 
 
 def _table(scenarios: Iterable[Scenario]) -> str:

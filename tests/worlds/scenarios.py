@@ -57,9 +57,9 @@ def faults(scenario: Scenario, mode: Mode, outcome: Outcome) -> list[str]:
     """Return what is not as it is expected; nothing when all is."""
     expected, seen = scenario.expected[mode], end_of(outcome)
     found = [] if seen == expected.replace("early", "clean") else [f"{seen} instead of {expected}"]
-    if expected in {"rides", "clean", "early"}:
-        found += [words for check in (*ALWAYS, *scenario.checks) if (words := check(outcome))]
-    return found
+    good = expected in {"rides", "clean", "early"}
+    checks = (*ALWAYS, *scenario.checks) if good else scenario.checks if mode != "plain" else ()
+    return found + [words for check in checks if (words := check(outcome))]
 
 
 def no_early_cut(outcome: Outcome) -> str:
@@ -112,6 +112,11 @@ def times(host: str, count: int) -> Check:
         return "" if seen == count else f"{host} was shut down {seen} times instead of {count}"
 
     return check
+
+
+def no_command(outcome: Outcome) -> str:
+    """Nothing at all is commanded of the UPS."""
+    return ", ".join(f"{cut.command} at {cut.at} s" for cut in outcome.commands)
 
 
 def nobody_before(at: float) -> Check:

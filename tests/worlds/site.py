@@ -46,6 +46,7 @@ class Host:
     hangs: bool = False
     wakes: bool = True
     own_device: str = ""  # an ups.conf that somebody left on a client
+    last_file: str = ""  # the role was interrupted when it had written this one
     variables: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -66,6 +67,7 @@ class Site:
     measured: int = 60
     low_battery: float = 36
     behaviour: Behaviour = "cyc"
+    switch_fed_by: str = ""  # what the town file says; nothing: no switch between the hosts
     lies: Mapping[str, Any] = field(default_factory=dict)
     device: Mapping[str, Any] = field(default_factory=dict)
     primary_variables: Mapping[str, Any] = field(default_factory=dict)
@@ -122,7 +124,19 @@ SHORT_SECONDARY: Mapping[str, Any] = {
 def files_of(site: Site, host: Host) -> list[File]:
     """Return what is on a host's disk; raises RefusedError as the roles' preflights do."""
     files = _role_files(site, host)
+    if host.last_file:
+        files = _until(host.last_file, files if site.mode != "plain" else reversed(files))
     return plain(files) if site.mode == "plain" else files
+
+
+def _until(path: str, files: Iterable[File]) -> list[File]:
+    """Return what is written when `path` is the last one; plain NUT has the other order."""
+    kept: list[File] = []
+    for file in files:
+        kept.append(file)
+        if file.path == path:
+            break
+    return kept
 
 
 def plain(files: Iterable[File]) -> list[File]:
@@ -178,7 +192,7 @@ def _primary_variables(site: Site, host: Host) -> dict[str, Any]:
                 "stop_seconds": one.stop_seconds,
                 "logs_in": True,
                 "devices": list(site.ups),
-                "paths": [{"via": "cable", "powered_by": None}],
+                "paths": [_path(site)],
                 "guests": _guests(one),
             }
             for one in clients
@@ -186,6 +200,12 @@ def _primary_variables(site: Site, host: Host) -> dict[str, Any]:
         **site.primary_variables,
         **host.variables,
     }
+
+
+def _path(site: Site) -> dict[str, str | None]:
+    if site.switch_fed_by:
+        return {"via": "switch", "powered_by": site.switch_fed_by}
+    return {"via": "cable", "powered_by": None}
 
 
 def _guests(host: Host) -> list[dict[str, Any]]:

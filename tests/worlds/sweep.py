@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 CUT = 2.0
 STEP = 0.5
 DECISION, OFF = 24.0, 60.0  # seconds; before the one, and after the output is off
-AFTERWARDS = 48.0  # in which everybody comes back
+HALTED = 44.0  # seconds; everybody has stopped by then, whenever the mains are back
+AFTERWARDS = 55.0  # in which everybody comes back
 KINDS: tuple[Behaviour, ...] = ("cyc", "ign")
 
 
@@ -59,7 +60,7 @@ def jobs(mode: Mode) -> list[Job]:
             f"sweep/{mode}-{kind}-{back:.1f}",
             site_of(mode, kind),
             mains(CUT, back),
-            back + AFTERWARDS,
+            max(back, HALTED) + AFTERWARDS,
         )
         for back in moments
         for kind in KINDS
