@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,5 +85,6 @@ def sweep() -> None:
         pid = name.removeprefix(PREFIX).partition("-")[0]
         if not Path("/proc", pid).exists():
             for left in network.processes(name):
-                os.kill(left, 9)
+                with contextlib.suppress(ProcessLookupError):  # it went with its host's first one
+                    os.kill(left, 9)
             network.delete(name)
