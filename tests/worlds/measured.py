@@ -1,10 +1,11 @@
 """What the sweep and the fuzz measured, as counts: kept in measured.json, shown on the page.
 
-The worlds of a sweep may be run in parts; their outcomes lie in build/worlds until all are there.
+The worlds of a sweep may be run in parts; their outcomes lie in build/worlds until then.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +28,14 @@ FILE = Path(__file__).with_name("measured.json")
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Of how many worlds how many ended how.
+    """Of how many worlds how many ended how; `planned` is how many there would be.
 
     `mixed`: half up, half dark; `dark`: somebody never back; `cut`: while running; `early`: a power
     command before the last host was down. What a cause on the list explains is in `excused` alone.
     """
 
     worlds: int
+    planned: int = 0
     rides: int = 0
     clean: int = 0
     mixed: int = 0
@@ -83,11 +85,13 @@ def outcome_of(name: str) -> Outcome:
 
 
 def write(kind: str, mode: Mode) -> tuple[Count, list[str]]:
-    """Count the sweep or the fuzz of a mode, keep the counts; return the sentences of bad ends."""
+    """Count what was run of a mode's sweep or fuzz; return counts and sentences of bad ends."""
     jobs = sweep.jobs(mode) if kind == "sweep" else fuzz.jobs(mode)
-    results = [Result(job.name, outcome_of(job.name)) for job in jobs]
+    ran = [job.name for job in jobs if (FOLDER / job.name / "outcome.json").exists()]
+    results = [Result(name, outcome_of(name)) for name in ran]
     faults, excused = (sweep.bad(results), []) if kind == "sweep" else fuzz.bad(results)
-    found = count(results, (words.partition(":")[0] for words in excused))
+    names = (words.partition(":")[0] for words in excused)
+    found = dataclasses.replace(count(results, names), planned=len(jobs))
     kept = read()
     kept[f"{kind}-{mode}"] = found
     text = json.dumps({key: _shown(one) for key, one in sorted(kept.items())}, indent=1)

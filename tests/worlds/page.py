@@ -100,13 +100,13 @@ def _measured() -> str:
     """Return the counts of the sweeps and fuzzes that were run."""
     kinds = ("rides", "clean", "mixed", "dark", "cut", "early", "excused")
     rows = [
-        "| | worlds | nobody stops | clean, all back | half up | somebody dark | cut while running "
-        "| commanded too early | explained |",
+        "| | worlds run | nobody stops | clean, all back | half up | somebody dark "
+        "| cut while running | commanded too early | explained |",
         f"|-|{'-|' * (len(kinds) + 1)}",
     ]
     for name, one in measured.read().items():
         counts = " | ".join(str(getattr(one, kind)) for kind in kinds)
-        rows.append(f"| {name.replace('-', ', ')} | {one.worlds} | {counts} |")
+        rows.append(f"| {name.replace('-', ', ')} | {one.worlds} of {one.planned} | {counts} |")
     return "\n".join((*rows, ""))
 
 
