@@ -109,7 +109,7 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "UM_CERTVERIFY_WITHOUT_PATH": ("upsmon.conf", "", "CERTVERIFY 1\n"),
     "UM_FORCESSL_WITHOUT_SERVER": ("upsmon.conf", "", "FORCESSL 1\n"),
     "US_NOT_CALLED": ("upsmon.conf", "NOTIFYFLAG ONBATT SYSLOG+EXEC", "NOTIFYFLAG ONBATT SYSLOG"),
-    "US_EVENT_NOT_EXECUTED": ("upssched.conf", "", "AT LOWBATT * EXECUTE mail\n"),
+    "US_EVENT_NOT_EXECUTED": ("upssched.conf", "", "AT REPLBATT * EXECUTE mail\n"),
     "US_NEVER_MATCHES": ("upssched.conf", "ONBATT ups1@localhost", "ONBATT ups1"),
     "US_AT_TOO_EARLY": ("upssched.conf", "LOCKFN /run/nut/upssched/upssched.lock", ""),
     "US_UNKNOWN_LINE": ("upssched.conf", "", "AT ONBATT * START-TIMER late\n"),
