@@ -22,9 +22,9 @@ DOUBLE_MOUNT = "/usr/lib/releve-lab"
 UPS_DRIVER_MOUNT = "/usr/lib/releve-ups"
 WORLD_MOUNT = "/run/releve-world"
 IMAGE_OF_KIND = {"old": "old", "node": "node", "bay": "host", "vault": "host"}
-_GUEST_HOST = ("--cap-add", "NET_ADMIN,NET_RAW,SYS_ADMIN", "--device", "/dev/net/tun")
+_GUEST_HOST = ("--cap-add", "NET_RAW,SYS_ADMIN", "--device", "/dev/net/tun")
 # A host that a UPS feeds: the shadow drill makes namespaces there, as root of a real host may.
-_NAMESPACES = ("--cap-add", "NET_ADMIN,SYS_ADMIN")
+_NAMESPACES = ("--cap-add", "SYS_ADMIN")
 _FUSE = Path("/dev/fuse")
 # A host that may unmount would do so with what the lab lends it, before NUT's last hook has cut
 # the power with the driver that lies there.
@@ -83,7 +83,8 @@ def specs_of(town: Town, state: Path) -> dict[str, HostSpec]:
 
 def spec_of(name: str, address: IPv4Address, loan: Loan, *, login: bool = True) -> HostSpec:
     """Return a host with what the lab lends it."""
-    options: list[str] = []
+    # In a network namespace of its own: roles load kernel rules there.
+    options = ["--cap-add", "NET_ADMIN"]
     with_repository = loan.image != "old"
     if loan.bridge:
         options += _GUEST_HOST

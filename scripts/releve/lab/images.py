@@ -27,6 +27,7 @@ ROLE_PACKAGES = (
     "chrony",
     "curl",
     "jq",
+    "libnss3-tools",
     "nut-client",
     "nut-server",
     "python3-libnbd",
