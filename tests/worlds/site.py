@@ -95,6 +95,8 @@ SHORT_PRIMARY: Mapping[str, Any] = {
     "nut_primary_broadcast": BROADCAST,
     "nut_primary_password": PASSWORDS["primary"],
     "nut_primary_secondary_password": PASSWORDS["secondary"],
+    # Keys are made on a host by what the worlds' image lacks; Molecule tries TLS.
+    "nut_primary_tls": False,
     "nut_primary_commissioning_seconds": 8,
     "nut_primary_ride_through_seconds": 5,
     "nut_primary_driver_poll": 1,
@@ -114,6 +116,7 @@ SHORT_PRIMARY: Mapping[str, Any] = {
 }
 SHORT_SECONDARY: Mapping[str, Any] = {
     "nut_secondary_password": PASSWORDS["secondary"],
+    "nut_secondary_tls": False,
     "nut_secondary_boot_gate_seconds": 15,
     "nut_secondary_pollfreq": 2,
     "nut_secondary_pollfreqalert": 1,

@@ -25,5 +25,5 @@ def test_the_host_of_the_ups_knows_its_guests_and_clients() -> None:
     assert variables["pve1"]["nut_primary_clients"][0]["address"] == "198.51.100.12"
     assert variables["pve1"]["nut_primary_broadcast"] == "198.51.100.255"
     assert variables["nas"]["nut_secondary_monitors"] == [
-        {"ups": "ups1", "server": "198.51.100.11", "supplies": 1}
+        {"ups": "ups1", "server": "198.51.100.11", "host": "pve1", "supplies": 1}
     ]

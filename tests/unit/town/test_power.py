@@ -78,7 +78,7 @@ def test_a_host_with_two_upses_monitors_both(tmp_path: Path) -> None:
 
     assert [one["name"] for one in told["pve1"]["nut_primary_devices"]] == ["ups1"]
     assert told["pve1"]["nut_primary_remote"] == [
-        {"ups": "ups2", "server": "198.51.100.12", "supplies": 1}
+        {"ups": "ups2", "server": "198.51.100.12", "host": "nas", "supplies": 1}
     ]
     assert told["nas"]["nut_primary_min_supplies"] == 2
     assert told["nas"]["nut_primary_remote"][0]["supplies"] == 2

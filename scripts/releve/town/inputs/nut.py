@@ -87,7 +87,12 @@ def _supplies(town: Town, host: str, ups: str) -> int:
 
 def _monitors(town: Town, host: str, names: list[str]) -> list[dict[str, Any]]:
     return [
-        {"ups": ups, "server": server, "supplies": _supplies(town, host, ups)}
+        {
+            "ups": ups,
+            "server": server,
+            "host": town.ups[ups].host,
+            "supplies": _supplies(town, host, ups),
+        }
         for ups in names
         for server, _network in _paths(town, host, ups)
     ]

@@ -55,10 +55,12 @@ def primary(**changed: Any) -> dict[str, str]:
 
 def secondary(**changed: Any) -> dict[str, str]:
     """Return the files of a client of that host."""
+    monitor = {"ups": "ups1", "server": ADDRESS, "supplies": 1, "tls": True}
     values = _defaults("nut_secondary") | {
         "ansible_managed": "Ansible managed",
         "nut_secondary_password": SECONDARY_PASSWORD,
-        "nut_secondary_monitors": [{"ups": "ups1", "server": ADDRESS, "supplies": 1}],
+        "__nut_secondary_monitors": [monitor],
+        "__nut_secondary_over_tls": [monitor],
         "__nut_secondary_guests_unit": {"stdout": ""},
     }
     return _render("nut_secondary", SECONDARY_FILES, values | changed)

@@ -96,7 +96,7 @@ SEEDED: dict[str, Callable[[], tuple[Files, Facts]]] = {
         changed(primary(), "upsmon.conf", PRIMARY_PASSWORD, SECONDARY_PASSWORD), HOST,
     ),
     "UM_CERTPATH_ABSENT": lambda: (
-        changed(primary(), "upsmon.conf", "MINSUPPLIES 1", "MINSUPPLIES 1\nCERTPATH /etc/nut/ca"),
+        changed(primary(), "upsmon.conf", "/etc/nut/tls-trusted", "/etc/nut/ca"),
         replace(HOST, paths={"/etc/nut/ca": False}),
     ),
 }  # fmt: skip
