@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from releve.power.doubts import DOUBTS
+from releve.power.lint.drivers import OURS
 from releve.power.readings import read
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ class UpsLook:
     def status(self) -> frozenset[str]:
         """The words of its status."""
         return frozenset(self.variables.get("ups.status", "").split())
+
+    @property
+    def virtual(self) -> bool:
+        """Whether our policy publishes it; the real UPS beside it answers for battery and mains."""
+        return self.variables.get("driver.name") in OURS
 
     @property
     def mains_said(self) -> bool:
@@ -149,7 +155,8 @@ def _ups_checks(ups: UpsLook, *, primary: bool) -> Iterator[Check]:
         "look at journalctl -u nut-driver@* and at the cable; on a client at its server's address",
         ups.name,
     )
-    if ups.variables and primary:  # whoever has the cable answers for the UPS itself
+    real = primary and not ups.virtual  # whoever has the cable answers for the UPS itself
+    if ups.variables and real:
         yield _mains(ups)
     yield _check(
         "no-fsd",
@@ -175,7 +182,7 @@ def _ups_checks(ups: UpsLook, *, primary: bool) -> Iterator[Check]:
             "give upsd a certificate of the authority that the clients trust, or them that one",
             ups.name,
         )
-    if primary:
+    if real:
         yield _measured(ups)
 
 

@@ -54,6 +54,14 @@ def test_a_guarded_host_passes_and_an_unmeasured_ups_is_only_said() -> None:
     assert check(with_ups(record=record()), "measured").value == "1800 s, on 2026-05-31"
 
 
+def test_a_virtual_ups_is_not_asked_about_mains_and_battery() -> None:
+    values = {"ups.status": "OL", "driver.name": "releve-policy"}
+    seen = with_ups(variables=values)
+
+    assert failed(seen) == set()
+    assert {one.id for one in checks_of(seen)}.isdisjoint({"mains-state", "measured"})
+
+
 @pytest.mark.parametrize(
     ("seen", "identity"),
     [

@@ -186,6 +186,22 @@ def test_a_host_rule_knows_its_peers(tmp_path: Path) -> None:
     assert told["pve1"]["nut_primary_clients"][0]["host_rule"]["planned_outage_seconds"] == 20
 
 
+def test_a_client_follows_its_tier_and_else_the_site(tmp_path: Path) -> None:
+    more = {"ups__ups1__mode": "policy", "ups__ups1__tiers": {"early": {"hosts": ["nas"]}}}
+    told = nut.inputs(town(tmp_path, **more))
+    (device,) = told["pve1"]["nut_primary_devices"]
+
+    assert [one["ups"] for one in told["nas"]["nut_secondary_monitors"]] == ["ups1-early"]
+    assert device["mode"] == "policy"
+    assert device["tiers"] == [
+        {"name": "early", "hosts": ["nas"], "after_seconds": None, "below_seconds": None}
+    ]
+    assert told["pve1"]["nut_primary_clients"][0]["devices"] == ["ups1"]
+
+    untiered = nut.inputs(town(tmp_path, ups__ups1__mode="policy"))
+    assert [one["ups"] for one in untiered["nas"]["nut_secondary_monitors"]] == ["ups1-site"]
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

@@ -58,6 +58,8 @@ def _device(town: Town, name: str, ups_name: str) -> dict[str, Any]:
         "driver": ups.driver,
         "port": ups.port,
         "options": dict(ups.options),
+        "mode": ups.mode,
+        "tiers": [{"name": tier, **one.model_dump(mode="json")} for tier, one in ups.tiers.items()],
         "sets_delays": ups.delays_at == "driver",
         "supplies": _supplies(town, name, ups_name),
         "battery_life_months": ups.battery_life_months,
@@ -88,7 +90,7 @@ def _supplies(town: Town, host: str, ups: str) -> int:
 def _monitors(town: Town, host: str, names: list[str]) -> list[dict[str, Any]]:
     return [
         {
-            "ups": ups,
+            "ups": _followed(town, host, ups),
             "server": server,
             "host": town.ups[ups].host,
             "supplies": _supplies(town, host, ups),
@@ -96,6 +98,15 @@ def _monitors(town: Town, host: str, names: list[str]) -> list[dict[str, Any]]:
         for ups in names
         for server, _network in _paths(town, host, ups)
     ]
+
+
+def _followed(town: Town, host: str, name: str) -> str:
+    """Return the name that a client monitors: the UPS's, or that of a virtual one."""
+    ups = town.ups[name]
+    if ups.mode == "stock":
+        return name
+    tier = next((tier for tier, one in ups.tiers.items() if host in one.hosts), "site")
+    return f"{name}-{tier}"
 
 
 def _paths(town: Town, host: str, ups: str) -> list[tuple[str, str]]:

@@ -48,6 +48,9 @@ def primary(**changed: Any) -> dict[str, str]:
         "nut_primary_secondary_password": SECONDARY_PASSWORD,
         "nut_primary_hostsync": 120,
         "__nut_primary_devices": [device],
+        "__nut_primary_followed": [
+            {"name": "ups1", "device": "ups1", "virtual": False, "supplies": 1}
+        ],
         "__nut_primary_budgets": {"ups1": {"runtime_low": 600, "charge_low": 40, "timer": 900}},
     }
     return _render("nut_primary", PRIMARY_FILES, values | changed)
