@@ -208,7 +208,7 @@ def test_a_flag_and_a_fault_of_the_files_are_found(tmp_path: Path, upsd: SmallUp
 
 
 def test_a_secondary_asks_its_server(tmp_path: Path, upsd: SmallUpsd) -> None:
-    config = host(tmp_path, secondary(), upsd, role="secondary")
+    config = host(tmp_path, secondary(__nut_secondary_over_tls=[]), upsd, role="secondary")
 
     assert failed(look(config, Clock().outside())) == set()
 
