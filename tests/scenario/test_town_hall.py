@@ -142,6 +142,7 @@ class TestMigrate:
             )  # fmt: skip
 
             await_newer(lab, "compta")
+            asking.hear("old", 5)
             spells = watch.spells(asking.heard())
         assert [port for port, _ in spells] == ["old", "pve1", "old"]
         assert min(times for _, times in spells) >= 5, spells
@@ -168,6 +169,7 @@ class TestMigrate:
             said = do(lab, "releve", "migrate", "rollback", "compta", code=5, answer="n\n")
 
             await_newer(lab, "compta")
+            asking.hear("pve1", 5)
             spells = watch.spells(asking.heard())
         assert "compta: not rolled back" in said
         assert [port for port, _ in spells] == ["pve1"]

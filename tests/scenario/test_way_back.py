@@ -51,6 +51,7 @@ def test_a_run_that_dies_at_a_stage_is_rolled_back(
         said = do(lab, "releve", "migrate", "rollback", "compta", "--yes")
 
         await_newer(lab, "compta")
+        asking.hear("old", 1)
         ports = [port for port, _ in watch.spells(asking.heard())]
     worked = stage in {"moved", "audited"}
     assert ports == (["old", "pve1", "old"] if worked else ["old"])

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,12 +87,15 @@ class Asking:
         self._argv = lab.workstation(argv)
         self._mac = nic.mac
         self._process: subprocess.Popen[str] | None = None
+        self._lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
 
     def __enter__(self) -> Asking:
         """Begin to ask."""
         self._process = subprocess.Popen(self._argv, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "ready\n"
+        self._reader.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -98,14 +103,34 @@ class Asking:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+        self._reader.join()
+
+    def _read(self) -> None:
+        """Take what is printed at once: a full pipe would hold the asking up."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.append(line)
+
+    def hear(self, port: str, times: int, patience: float = 60) -> None:
+        """Go on until the latest answers, so many, came by one port; fails after a while."""
+        end = time.monotonic() + patience
+        while True:
+            seen = spells(self._answers())
+            if seen and seen[-1][0] == port and seen[-1][1] >= times:
+                return
+            assert time.monotonic() < end, f"the latest answers are not by {port}: {seen}"
+            time.sleep(0.2)
 
     def heard(self) -> list[set[str]]:
         """Return, for each asking, the ports by which answers to it came; ends the asking."""
-        assert self._process is not None
-        assert self._process.stdout is not None
-        self._process.kill()
+        self.__exit__()
+        return self._answers()
+
+    def _answers(self) -> list[set[str]]:
+        """Return, for each asking until now, the ports by which answers to it came."""
         answers: list[set[str]] = []
-        for line in self._process.stdout.read().splitlines():
+        for line in list(self._lines):
             match line.split():
                 case ["asked", number]:
                     answers.append(set())
