@@ -10,6 +10,7 @@ from releve.cli.lazy import LazyGroup
 VERBS = {
     "believe": ("power_believe", "Say what a UPS can be believed about."),
     "budget": ("power_budget", "Say whether the battery carries the shutdown."),
+    "gate": ("power_gate", "Say whether each host is guarded, now."),
     "lint": ("power_lint", "Judge NUT's files: what would go wrong in a power cut."),
     "measure": ("power_measure", "Test a UPS, or pull its plug, and keep what was seen."),
     "notify": ("power_notify", "See that alarms arrive."),
