@@ -2,6 +2,7 @@
 
 `--sweep`, `--fuzz` run those in one mode (stock when none is named) and print what is wrong;
 `--part 1/3` runs a third of them, and `--keep` counts what all parts have left, runs nothing.
+`--at-once N` runs N worlds at a time, where the machine carries more or less than was measured.
 `--page` writes docs/explanation/power-scenarios.md and runs nothing.
 """
 
@@ -15,6 +16,8 @@ from tests.worlds.catalogue import ALL
 from tests.worlds.runner import Result, print_verdicts, run_all
 from tests.worlds.scenarios import end_of
 
+LAG = 1.0  # seconds; what is told of a busy machine
+
 
 def main() -> int:
     """Return 1 when one ended as it should not."""
@@ -25,8 +28,16 @@ def main() -> int:
     parser.add_argument("--fuzz", action="store_true")
     parser.add_argument("--part", type=_part, default=(1, 1), metavar="K/N")
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--at-once", type=int, metavar="N")
     parser.add_argument("ids", nargs="*")
-    asked = parser.parse_args()
+    try:
+        return _run(parser.parse_args())
+    except KeyboardInterrupt:
+        sys.stderr.write("told to end: every world was taken down\n")
+        return 130
+
+
+def _run(asked: argparse.Namespace) -> int:
     mode = (asked.mode or ["stock"])[0]
     if asked.keep:
         count, lines = measured.write("sweep" if asked.sweep else "fuzz", mode)
@@ -34,10 +45,12 @@ def main() -> int:
         return 0 if count.good else 1
     begin, step = asked.part
     if asked.sweep:
-        found = sweep.bad(run_all(sweep.jobs(mode)[begin - 1 :: step], tell).values())
+        found = sweep.bad(
+            run_all(sweep.jobs(mode)[begin - 1 :: step], tell, asked.at_once).values()
+        )
         return _say(found)
     if asked.fuzz:
-        each = run_all(fuzz.jobs(mode)[begin - 1 :: step], tell)
+        each = run_all(fuzz.jobs(mode)[begin - 1 :: step], tell, asked.at_once)
         found, excused = fuzz.bad(each.values())
         _say(excused)
         return _say(found)
@@ -50,7 +63,7 @@ def main() -> int:
         for mode in scenario.expected
         if (not asked.ids or scenario.id in asked.ids) and (not asked.mode or mode in asked.mode)
     ]
-    return 1 if print_verdicts(pairs) else 0
+    return 1 if print_verdicts(pairs[begin - 1 :: step], asked.at_once) else 0
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -64,7 +77,9 @@ def _part(text: str) -> tuple[int, int]:
 def tell(result: Result) -> None:
     """Print how a world of many ended."""
     seen = end_of(result.outcome) if result.outcome else "refused"
-    sys.stdout.write(f"{result.name:28} {seen}\n")
+    lag = result.outcome.lag if result.outcome else 0.0
+    late = f"  (stood still for {lag} s)" if lag > LAG else ""
+    sys.stdout.write(f"{result.name:28} {seen}{late}\n")
     sys.stdout.flush()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.worlds import sweep
 from tests.worlds.run import Event
 from tests.worlds.runner import Job
-from tests.worlds.scenarios import TOWN, end_of, no_early_cut
+from tests.worlds.scenarios import TIERED, end_of, no_early_cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,8 @@ SPAN = 75.0  # seconds in which something happens
 AFTERWARDS = 60.0  # in which everybody comes back
 
 KILL_DRIVER = ("pve1", "pkill", "-9", "-f", "labups -a")
-
+# In mode policy there are two layers of drivers: a seed kills one of them, or both.
+KILLED = ("labups -a", "policy -a", "(labups|policy) -a")
 
 # Causes that no program survives, and the words of the alarm that must have come first.
 SWITCH = "the switch between server and clients was dead"
@@ -58,8 +59,14 @@ def events_of(seed: int) -> tuple[Event, ...]:
 
 def job_of(seed: int, mode: Mode) -> Job:
     """Return the world of a seed; odd ones have a UPS that ignores a command on line."""
-    site = dataclasses.replace(TOWN, mode=mode, behaviour=sweep.KINDS[seed % 2])
+    site = dataclasses.replace(TIERED, mode=mode, behaviour=sweep.KINDS[seed % 2])
     events = events_of(seed)
+    if mode == "policy":
+        killed = (*KILL_DRIVER[:-1], KILLED[seed % len(KILLED)])
+        events = tuple(
+            dataclasses.replace(event, value=killed) if event.what == "do" else event
+            for event in events
+        )
     return Job(f"fuzz/{mode}-{seed}", site, events, events[-1].at + AFTERWARDS)
 
 

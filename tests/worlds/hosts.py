@@ -90,6 +90,8 @@ class Hosts:
         with (self.shared(host) / "console.log").open("ab") as console:
             self.processes[host] = subprocess.Popen(
                 [
+                    # Whoever kills this run, even by KILL, takes the hosts with it.
+                    *("setpriv", "--pdeathsig", "KILL", "--"),
                     *("nsenter", f"--net={network.NETNS / self.switch.namespace(host)}", "--"),
                     *("unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child"),
                     *(str(INSIDE / "boot"), *words),

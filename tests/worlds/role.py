@@ -38,13 +38,14 @@ FACTS = {
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of a host: absolute path, content, and whose it is."""
+    """A file or a folder of a host: absolute path, content, and whose it is."""
 
     path: str
     data: bytes
     mode: int
     owner: str
     group: str
+    folder: bool = False
 
 
 @dataclass(slots=True)
@@ -58,7 +59,7 @@ class RoleRun:
     _loader: Any = field(default_factory=DataLoader)
 
     def run(self) -> list[File]:
-        """Return the files in the order in which they are written.
+        """Return files and folders in the order in which they are written.
 
         Raises RefusedError with the role's own words when one of its assertions fails.
         """
@@ -123,6 +124,8 @@ class RoleRun:
             self._template(self._value(words["template"], more), more)
         elif "copy" in words:
             self._copy(self._value(words["copy"], more))
+        elif "file" in words:
+            self._folder(self._value(words["file"], more))
         elif "set_fact" in words:
             self.variables |= self._value(words["set_fact"], more)
         elif "assert" in words:
@@ -163,6 +166,10 @@ class RoleRun:
         else:
             self._write(asked, (ROLES / self.role / "files" / asked["src"]).read_bytes())
 
+    def _folder(self, asked: dict[str, Any]) -> None:
+        path, mode = str(asked["path"]), int(asked["mode"], 8)
+        self.files[path] = File(path, b"", mode, asked["owner"], asked["group"], folder=True)
+
     def _write(self, asked: dict[str, Any], data: bytes) -> None:
         path, mode = str(asked["dest"]), int(asked["mode"], 8)
         self.files[path] = File(path, data, mode, asked["owner"], asked["group"])
@@ -192,6 +199,7 @@ def _does_something(tasks: list[dict[str, Any]]) -> bool:
     kinds = {"template", "copy", "set_fact", "assert", "block", "import_tasks", "include_tasks"}
     return any(
         kinds & {key.removeprefix("ansible.builtin.") for key in task}
+        or task.get("ansible.builtin.file", {}).get("state") == "directory"
         or ("ansible.builtin.command" in task and task.get("delegate_to") == "localhost")
         for task in tasks
     )

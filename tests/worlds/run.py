@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import functools
 import json
 import shutil
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -50,9 +52,16 @@ class NotReadyError(Exception):
     """A world in which not everybody logged in before anything had happened."""
 
 
+class EndedError(Exception):
+    """A world that was taken down before its end, since the run was told to end."""
+
+
 @dataclass(slots=True)
 class Run:
-    """One world from its making to its verdict; `folder` is its own and is made anew."""
+    """One world from its making to its verdict; `folder` is its own and is made anew.
+
+    `ended`: set by who wants all worlds taken down.
+    """
 
     site: Site
     events: Sequence[Event]
@@ -61,10 +70,12 @@ class Run:
     root: Path
     number: int
     awaited: frozenset[str] | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
     hosts: Hosts = field(init=False)
     worlds: dict[str, World] = field(init=False)
     journal: Journal = field(init=False)
     switch: Switch = field(init=False)
+    lag: float = 0.0
 
     def __post_init__(self) -> None:
         """Put the parts together."""
@@ -94,7 +105,9 @@ class Run:
         return any(world.output for name, world in self.worlds.items() if name != ups)
 
     def run(self) -> Outcome:
-        """Run it; raises RefusedError as the roles do, NotReadyError, CommandError."""
+        """Run it; raises RefusedError as the roles do, NotReadyError, EndedError, CommandError."""
+        if self.ended.is_set():
+            raise EndedError
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         for world in self.worlds.values():
@@ -115,12 +128,15 @@ class Run:
             world.obey({"lies": self.site.lies})
         todo = sorted(self.events, key=lambda event: event.at)
         begin: float | None = None
+        self.lag = 0.0
         started = last = time.monotonic()
         looked = 0.0
         with magic.listen(network.NETNS / self.switch.name) as heard:
             while begin is None or last - begin < self.seconds:
-                time.sleep(TICK)
+                if self.ended.wait(TICK):
+                    raise EndedError
                 now = time.monotonic()
+                self.lag = max(self.lag, now - last)
                 called = magic.heard_addresses(heard)
                 for world in self.worlds.values():
                     world.tick(now, now - last, called)
@@ -149,14 +165,16 @@ class Run:
 
     def logged_in(self) -> set[str]:
         """Return the hosts that upsd counts, the primary by its own local login."""
+        clients: set[str] = set()
         try:
             with magic.inside(network.NETNS / self.switch.namespace(self.site.primary)):
-                look = look_at(self.site.ups[0], "127.0.0.1")
+                for ups in self.site.names:
+                    clients |= look_at(ups, "127.0.0.1").clients
         except (NoAnswerError, OSError):
             return set()
         local = {"127.0.0.1": self.site.primary, "::1": self.site.primary}
         names = local | {host.address: host.name for host in self.site.hosts}
-        return {names[client] for client in look.clients if client in names}
+        return {names[client] for client in clients if client in names}
 
     def happen(self, event: Event) -> None:
         """Let one event happen; a word that the UPS knows goes to it."""
@@ -185,7 +203,9 @@ class Run:
         running = {host for host, state in states.items() if state is State.RUNNING}
         lines = timeline(self.folder)
         names = tuple(self.site.addresses)
-        outcome = judge(lines, running, self.logged_in(), names, self._awaited())
+        outcome = dataclasses.replace(
+            judge(lines, running, self.logged_in(), names, self._awaited()), lag=round(self.lag, 1)
+        )
         (self.folder / "timeline.json").write_text(
             json.dumps({"lines": [line.as_json() for line in lines]}, indent=0), encoding="utf-8"
         )

@@ -1,18 +1,20 @@
-"""Run many worlds at once and keep what each of them said."""
+"""Run many worlds at once and keep what each said; who is told to end leaves nothing behind."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import os
+import signal
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.worlds import image, switch
+from tests.worlds import image, seen, switch
 from tests.worlds.run import Event, NotReadyError, Run
 from tests.worlds.scenarios import Scenario, end_of, faults
 
@@ -20,13 +22,17 @@ from releve.errors import RefusedError
 from releve.lab import machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
+    from tests.worlds.scenarios import End
     from tests.worlds.site import Mode, Site
     from tests.worlds.verdict import Outcome
 
 FOLDER = Path(__file__).parents[2] / "build" / "worlds"
-AT_ONCE = 32  # worlds; measured: 24 of them keep one of two cores busy
+# Measured on two cores: 24 worlds keep one of them busy. A busy machine stretches no delay of
+# theirs, but its processes start late; half of that leaves room for what else runs there.
+AT_ONCE_EACH_CORE = 8
+KEEPING = threading.Lock()  # seen.json is written by one at a time
 STAGGER = 0.3  # seconds between two starts: the boot is what costs
 
 
@@ -50,30 +56,77 @@ class Result:
     refused: str = ""
 
 
+def at_once() -> int:
+    """Return how many worlds this machine carries at a time."""
+    return AT_ONCE_EACH_CORE * (os.cpu_count() or 1)
+
+
 def run_all(
-    jobs: Iterable[Job], tell: Callable[[Result], None] = lambda _result: None
+    jobs: Iterable[Job],
+    tell: Callable[[Result], None] = lambda _result: None,
+    worlds: int | None = None,
 ) -> dict[str, Result]:
-    """Run the worlds, many at once; raises what a world that broke has raised."""
+    """Run the worlds, so many at once; raises what a world that broke has raised.
+
+    A signal to end (INT, TERM, HUP) takes every world down with its hosts, namespaces and mounts,
+    then raises KeyboardInterrupt.
+    """
     machine.need_root()
     switch.sweep()
-    turn = threading.Lock()
+    turn, ended = threading.Lock(), threading.Event()
 
     def one(numbered: tuple[int, Job]) -> Result:
         number, job = numbered
         with turn:
-            time.sleep(STAGGER)
-        result = run_one(job, root, number)
+            ended.wait(STAGGER)
+        result = run_one(job, root, number, ended)
         tell(result)
         return result
 
-    with image.tree() as root, ThreadPoolExecutor(AT_ONCE) as pool:
-        return {result.name: result for result in pool.map(one, enumerate(jobs))}
+    with (
+        image.tree() as root,
+        _told_to_end(ended),
+        ThreadPoolExecutor(worlds or at_once()) as pool,
+    ):
+        running = [pool.submit(one, numbered) for numbered in enumerate(jobs)]
+        try:
+            results = [future.result() for future in running]
+        except BaseException:
+            ended.set()
+            raise
+    return {result.name: result for result in results}
 
 
-def run_one(job: Job, root: Path, number: int) -> Result:
+@contextlib.contextmanager
+def _told_to_end(ended: threading.Event) -> Iterator[None]:
+    """Turn a signal into an interrupt of the main thread, which only waits for the worlds."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(_number: int, _frame: object) -> None:
+        if not ended.is_set():  # once: a second signal would break what takes the worlds down
+            ended.set()
+            raise KeyboardInterrupt
+
+    before = {
+        number: signal.signal(number, end)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_one(job: Job, root: Path, number: int, ended: threading.Event) -> Result:
     """Run one world; one that did not become ready is tried once more."""
+    (FOLDER / job.name / "outcome.json").unlink(missing_ok=True)
     for attempt in (1, 2):
-        run = Run(job.site, job.events, job.seconds, FOLDER / job.name, root, number, job.awaited)
+        run = Run(
+            job.site, job.events, job.seconds, FOLDER / job.name, root, number, job.awaited, ended
+        )
         try:
             outcome = run.run()
         except RefusedError as error:
@@ -90,11 +143,11 @@ def run_one(job: Job, root: Path, number: int) -> Result:
 
 def job_of(scenario: Scenario, mode: Mode) -> Job:
     """Return the world of a scenario in a mode."""
-    site = dataclasses.replace(scenario.site, mode=mode)
-    return Job(f"{scenario.id}-{mode}", site, scenario.events, scenario.seconds, scenario.awaited)
+    name = f"{scenario.id}-{mode}"
+    return Job(name, scenario.site_in(mode), scenario.events, scenario.seconds, scenario.awaited)
 
 
-def verdict(scenario: Scenario, mode: Mode, result: Result) -> tuple[str, list[str]]:
+def verdict(scenario: Scenario, mode: Mode, result: Result) -> tuple[End, list[str]]:
     """Return how a scenario ended in a mode, and what is wrong with that."""
     if result.outcome is None:
         expected = scenario.expected[mode]
@@ -102,19 +155,29 @@ def verdict(scenario: Scenario, mode: Mode, result: Result) -> tuple[str, list[s
     return end_of(result.outcome), faults(scenario, mode, result.outcome)
 
 
-def print_verdicts(pairs: Iterable[tuple[Scenario, Mode]]) -> int:
-    """Run scenarios and print a line for each; return how many are not as expected."""
+def print_verdicts(pairs: Iterable[tuple[Scenario, Mode]], worlds: int | None = None) -> int:
+    """Run scenarios, print and keep how each ended; return how many faults there are."""
     wanted = list(pairs)
     by_name = {f"{scenario.id}-{mode}": (scenario, mode) for scenario, mode in wanted}
     bad = []
 
     def tell(result: Result) -> None:
-        scenario, mode = by_name[result.name]
-        seen, wrong = verdict(scenario, mode, result)
+        end, wrong = verdict_kept(*by_name[result.name], result)
         words = "; ".join(wrong)
-        sys.stdout.write(f"{'BAD ' if wrong else 'ok  '} {result.name:12} {seen:8} {words}\n")
+        lag = result.outcome.lag if result.outcome else 0.0
+        sys.stdout.write(
+            f"{'BAD ' if wrong else 'ok  '} {result.name:12} {end:8} {lag:3.1f} {words}\n"
+        )
         sys.stdout.flush()
         bad.extend(wrong)
 
-    run_all((job_of(*pair) for pair in wanted), tell)
+    run_all((job_of(*pair) for pair in wanted), tell, worlds)
     return len(bad)
+
+
+def verdict_kept(scenario: Scenario, mode: Mode, result: Result) -> tuple[End, list[str]]:
+    """Return a verdict as `verdict` does, and keep it for the page."""
+    end, wrong = verdict(scenario, mode, result)
+    with KEEPING:
+        seen.keep({(scenario.id, mode): seen.seen_now(scenario, mode, end, wrong)})
+    return end, wrong

@@ -30,7 +30,10 @@ TOWN = Site((PVE, NAS, GATEWAY), "pve1")
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`expected`: the end in each mode in which it can happen; `why`: what has to be said of it."""
+    """`expected`: the end in each mode in which it can happen; `why`: what has to be said of it.
+
+    `sites`: the site in a mode that needs another one.
+    """
 
     id: str
     title: str
@@ -41,7 +44,11 @@ class Scenario:
     why: Mapping[Mode, str] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     awaited: frozenset[str] | None = None
-    files: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    sites: Mapping[Mode, Site] = field(default_factory=dict)
+
+    def site_in(self, mode: Mode) -> Site:
+        """Return the site as it is set up in a mode."""
+        return dataclasses.replace(self.sites.get(mode, self.site), mode=mode)
 
 
 def end_of(outcome: Outcome) -> End:
@@ -94,12 +101,12 @@ def forced(*guests: str) -> Check:
     return check
 
 
-def alarm(words: str) -> Check:
-    """Return a check that some host's log says these words."""
+def alarm(*words: str) -> Check:
+    """Return a check that a line of some host's log says all these words."""
 
     def check(outcome: Outcome) -> str:
-        said = any(words in line for _at, _host, line in outcome.logs)
-        return "" if said else f"no host's log says {words!r}"
+        said = any(all(word in line for word in words) for _at, _host, line in outcome.logs)
+        return "" if said else f"no host's log says {' ... '.join(words)!r}"
 
     return check
 
@@ -117,6 +124,29 @@ def times(host: str, count: int) -> Check:
 def no_command(outcome: Outcome) -> str:
     """Nothing at all is commanded of the UPS."""
     return ", ".join(f"{cut.command} at {cut.at} s" for cut in outcome.commands)
+
+
+def first(host: str) -> Check:
+    """Return a check that a host is shut down before any other one."""
+
+    def check(outcome: Outcome) -> str:
+        begun = {name: ats[0] for name, ats in outcome.shutdowns.items() if ats}
+        if host not in begun:
+            return f"{host} was not shut down"
+        early = [name for name in begun if name != host and begun[name] <= begun[host]]
+        return f"shut down before {host}: {', '.join(early)}" if early else ""
+
+    return check
+
+
+def only(*hosts: str) -> Check:
+    """Return a check that these hosts, and no others, are shut down."""
+
+    def check(outcome: Outcome) -> str:
+        begun = {name for name, ats in outcome.shutdowns.items() if ats}
+        return "" if begun == set(hosts) else f"shut down: {', '.join(sorted(begun)) or 'nobody'}"
+
+    return check
 
 
 def nobody_before(at: float) -> Check:
@@ -158,3 +188,4 @@ def said(begin: float, end: float, *words: str) -> tuple[Event, ...]:
 
 
 OWN = changed(device={"thresholds": "own"})
+TIERED = changed(tiers=({"name": "edge", "hosts": ["gw"], "after_seconds": 6},))

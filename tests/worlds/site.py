@@ -56,7 +56,8 @@ class Site:
 
     With several UPSes, each feeds every host by a supply of its own, and one supply is enough.
     `capacity` is what the battery really carries at full load, `measured` what the town file says;
-    `low_battery` is where the UPS itself says LB. All times are seconds.
+    `low_battery` is where the UPS itself says LB. All times are seconds. `tiers`: those of each UPS
+    in mode policy, as the role takes them; other modes know none.
     """
 
     hosts: tuple[Host, ...]
@@ -67,6 +68,7 @@ class Site:
     measured: int = 60
     low_battery: float = 36
     behaviour: Behaviour = "cyc"
+    tiers: tuple[Mapping[str, Any], ...] = ({"name": "edge", "hosts": ["gw"]},)
     switch_fed_by: str = ""  # what the town file says; nothing: no switch between the hosts
     lies: Mapping[str, Any] = field(default_factory=dict)
     device: Mapping[str, Any] = field(default_factory=dict)
@@ -82,7 +84,23 @@ class Site:
         """Each host's address."""
         return {host.name: host.address for host in self.hosts}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names under which the first UPS is followed: its own, or one for each tier."""
+        if self.mode != "policy":
+            return self.ups[:1]
+        tiers = ("site", *(tier["name"] for tier in self.tiers))
+        return tuple(f"{self.ups[0]}-{tier}" for tier in tiers)
 
+    def followed(self, host: str) -> list[str]:
+        """Return what a client monitors, a name for each UPS."""
+        if self.mode != "policy":
+            return list(self.ups)
+        tiers = [tier["name"] for tier in self.tiers if host in tier["hosts"]] or ["site"]
+        return [f"{ups}-{tier}" for ups in self.ups for tier in tiers]
+
+
+WRITTEN: dict[str, list[File]] = {}  # many worlds have the same hosts, and a role takes its time
 # What plain stock NUT has not: own thresholds, the timer of the time on battery, the last wait.
 OURS = re.compile(r"\s*(ignorelb|override\.|POWEROFF_WAIT|NOTIFYCMD|SHUTDOWNEXIT)")
 # Delays of a lab: the roles' own are in minutes. Everything else is a role's default.
@@ -107,6 +125,10 @@ SHORT_PRIMARY: Mapping[str, Any] = {
     "nut_primary_finaldelay": 1,
     "nut_primary_poweroff_wait_seconds": 8,
     "nut_primary_boot_gate_seconds": 15,
+    "nut_primary_policy_proved": True,
+    "nut_primary_policy_debounce_seconds": 4,
+    "nut_primary_policy_silence_seconds": 8,
+    "nut_primary_policy_alarm_seconds": 30,
     "nut_primary_rewake_settle": 3,
     "nut_primary_rewake_grace": 6,
     "nut_primary_rewake_retry": 4,
@@ -126,6 +148,13 @@ SHORT_SECONDARY: Mapping[str, Any] = {
 
 def files_of(site: Site, host: Host) -> list[File]:
     """Return what is on a host's disk; raises RefusedError as the roles' preflights do."""
+    asked = repr((site, host))
+    if asked not in WRITTEN:
+        WRITTEN[asked] = _files_of(site, host)
+    return WRITTEN[asked]
+
+
+def _files_of(site: Site, host: Host) -> list[File]:
     files = _role_files(site, host)
     if host.last_file:
         files = _until(host.last_file, files if site.mode != "plain" else reversed(files))
@@ -146,7 +175,8 @@ def plain(files: Iterable[File]) -> list[File]:
     """Return stock NUT as others set it up: the roles' files without what is ours."""
     kept = []
     for file in files:
-        if file.path.startswith("/etc/nut/") and not file.path.endswith("upssched.conf"):
+        ours = not file.path.startswith("/etc/nut/") or file.path.endswith("upssched.conf")
+        if not file.folder and not ours:
             lines = file.data.decode().splitlines(keepends=True)
             text = "".join(line for line in lines if not OURS.match(line))
             kept.append(dataclasses.replace(file, data=text.encode()))
@@ -159,7 +189,7 @@ def _role_files(site: Site, host: Host) -> list[File]:
         variables = _primary_variables(site, host)
         return RoleRun("nut_primary", variables, {"__nut_primary_guests_unit": unit}).run()
     server = site.host(site.primary).address
-    monitors = [{"ups": ups, "server": server, "supplies": 1} for ups in site.ups]
+    monitors = [{"ups": ups, "server": server, "supplies": 1} for ups in site.followed(host.name)]
     variables = {
         **SHORT_SECONDARY,
         "nut_secondary_monitors": monitors,
@@ -179,6 +209,8 @@ def _role_files(site: Site, host: Host) -> list[File]:
 
 def _primary_variables(site: Site, host: Host) -> dict[str, Any]:
     device = {**SHORT_DEVICE, "capacity_seconds": site.measured, **site.device}
+    if site.mode == "policy":
+        device |= {"mode": "policy", "tiers": list(site.tiers)}
     devices = [{**device, "name": ups, "port": ups} for ups in site.ups]
     clients = [one for one in site.hosts if one.name != site.primary]
     return {
@@ -224,7 +256,10 @@ def write_disk(upper: Path, root: Path, files: Iterable[File]) -> None:
     for file in files:
         target = upper / file.path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(file.data)
+        if file.folder:
+            target.mkdir(exist_ok=True)
+        else:
+            target.write_bytes(file.data)
         os.chown(target, users[file.owner], groups[file.group])
         target.chmod(file.mode)
 

@@ -38,6 +38,8 @@ def site_of(mode: Mode, behaviour: Behaviour) -> Site:
         capacity=90,
         measured=90,
         low_battery=15,
+        # In mode policy the gateway goes alone, a moment before the site is decided.
+        tiers=({"name": "edge", "hosts": ["gw"], "after_seconds": 23},),
         hosts=(
             TOWN.host("pve1"),
             dataclasses.replace(NAS, monitor_delay=1.5),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.worlds.site import Mode
 
 pytestmark = [pytest.mark.lab, pytest.mark.root]
-MODES: tuple[Mode, ...] = ("stock",)
+MODES: tuple[Mode, ...] = ("stock", "policy")
 
 
 @pytest.fixture(autouse=True)

@@ -22,9 +22,15 @@ from tests.worlds.scenarios import (
 if TYPE_CHECKING:
     from tests.worlds.site import Host, Mode, Site
 
-LOST = "Communications with UPS ups1@198.51.100.11 lost"
+LOST = ("Communications with UPS ups1", "lost")
+AWAY = ("Communications with UPS ups1", "@198.51.100.11 lost")
 ON_THE_LIST = "on the list of what no program can save"
+THEY_SAID = "the clients have said for 10 s that they hear nobody"
+TEST_TELLS = "the weekly quick test does not show"
+GATE_TELLS = "the gate says before that the mains' state is not proven"
+OF_A_CLIENT = "a client whose data are lost on battery stops at once"
 NO_WAY_BACK = "nobody boots a host that halted while the output stayed on"
+GATE = ("pve1", "/usr/bin/python3", "-I", "/usr/local/lib/releve/power.pyz", "gate")
 RULE = {"nut_secondary_host_rule_seconds": 6}
 
 
@@ -40,17 +46,19 @@ SWITCHES = (
     Scenario(
         "D0",
         "the switch dies with the mains, and the town file says so",
-        mains(2, 46),
+        (*mains(2, 46), *during(2, 46, "switch", "off", "on")),
         75,
-        {"stock": "refused"},
+        {"plain": "cut", "stock": "refused", "policy": "refused"},
         site=changed(switch_fed_by="mains"),
+        sites={"plain": TOWN},
+        why={"plain": "nobody asks what feeds the switch, and the clients hear of nothing"},
     ),
     Scenario(
         "D1",
         "the switch dies with the mains; each client has a rule of its own",
         (*mains(2, 46), *during(2, 46, "switch", "off", "on")),
         80,
-        {"plain": "cut", "stock": "clean"},
+        {"plain": "cut", "stock": "clean", "policy": "clean"},
         site=_with_rule(),
         checks=(alarm("lost"),),
         why={"plain": "the clients hear of nothing, and plain NUT has no rule for that"},
@@ -60,37 +68,42 @@ SWITCHES = (
         "a switch that the UPS feeds is dead when the mains go",
         (*during(2, 60, "switch", "off", "on"), *mains(12, 60)),
         95,
-        {"plain": "cut", "stock": "cut"},
-        checks=(alarm(LOST),),
-        why={"stock": f"{ON_THE_LIST}; the clients have said for 10 s that they hear nobody"},
+        {"plain": "cut", "stock": "cut", "policy": "cut"},
+        checks=(alarm(*AWAY),),
+        why={
+            "stock": f"{ON_THE_LIST}; {THEY_SAID}",
+            "policy": f"{ON_THE_LIST}; {THEY_SAID}",
+        },
     ),
     Scenario(
         "D3",
         "the same, and each client has a rule of its own",
         (*during(2, 60, "switch", "off", "on"), *mains(12, 60)),
         95,
-        {"stock": "clean"},
+        {"plain": "cut", "stock": "clean", "policy": "clean"},
         site=_with_rule(),
-        checks=(alarm(LOST),),
+        checks=(alarm(*AWAY),),
+        why={"plain": "the clients hear of nothing, and plain NUT has no rule for that"},
     ),
     Scenario(
         "D4",
         "the switch is away for 12 s, mains present",
         during(2, 14, "switch", "off", "on"),
         35,
-        {"plain": "rides", "stock": "rides"},
-        checks=(alarm(LOST),),
+        {"plain": "rides", "stock": "rides", "policy": "rides"},
+        checks=(alarm(*AWAY),),
     ),
     Scenario(
         "D5",
         "on battery, the switch is away for 10 s; the battery lasts",
         (*mains(2, 16), *during(4, 14, "switch", "off", "on")),
         75,
-        {"plain": "dark", "stock": "early"},
+        {"plain": "dark", "stock": "early", "policy": "early"},
         site=changed(behaviour="ign"),
         why={
-            "plain": f"a client whose data are lost on battery stops at once; {NO_WAY_BACK}",
-            "stock": "a client whose data are lost on battery stops at once",
+            "plain": f"{OF_A_CLIENT}; {NO_WAY_BACK}",
+            "stock": OF_A_CLIENT,
+            "policy": f"{OF_A_CLIENT}: its own upsmon's doing, whatever the server publishes",
         },
     ),
 )
@@ -104,7 +117,7 @@ def _lying(number: str, title: str, lies: dict[str, str], site: Site, early: str
         title,
         (Event(1, "lies", lies), *mains(2, 27)),
         85,
-        {"stock": "early" if early else "clean"},
+        {"stock": "early" if early else "clean", "policy": "clean"},
         site=changed(site, behaviour="ign"),
         why=reasons,
         checks=(times("nas", 1), times("pve1", 1)),
@@ -130,20 +143,21 @@ LIES = (
         "on battery, the driver answers and polls nothing for 35 s",
         (*mains(2, 44), *during(5, 40, "silent", True, False)),
         75,
-        {"stock": "clean"},
+        {"stock": "clean", "policy": "clean"},
     ),
     Scenario(
         "L10",
         "the driver answers and polls nothing since before the cut",
         (Event(1, "silent", True), *mains(4, 80), Event(80, "silent", False)),
         115,
-        {"plain": "cut", "stock": "cut"},
-        why={"stock": f"{ON_THE_LIST}; the weekly quick test does not show"},
+        {"plain": "cut", "stock": "cut", "policy": "cut"},
+        why=dict.fromkeys(("stock", "policy"), f"{ON_THE_LIST}; {TEST_TELLS}"),
     ),
     Scenario(
         "V2",
         "the UPS says OL for ever, and nothing of its input",
         (
+            Event(3, "do", GATE),
             Event(
                 1,
                 "lies",
@@ -157,7 +171,19 @@ LIES = (
             *mains(4, 80),
         ),
         115,
-        {"plain": "cut", "stock": "cut"},
-        why={"stock": f"{ON_THE_LIST}; the gate says before that the mains' state is not proven"},
+        {"plain": "cut", "stock": "cut", "policy": "cut"},
+        checks=(alarm("failed", "not prove"),),
+        why=dict.fromkeys(("stock", "policy"), f"{ON_THE_LIST}; {GATE_TELLS}"),
+    ),
+    Scenario(
+        "V2-B",
+        "the UPS says OL for ever, and its input voltage tells the truth",
+        (Event(1, "lies", {"ups.status": "OL CHRG", **_both("frozen")}), *mains(4, 55)),
+        95,
+        {"plain": "cut", "stock": "cut", "policy": "clean"},
+        why={
+            "stock": "stock programs read the status alone",
+            "policy": "no voltage at the input, held for 5 s, counts as on battery",
+        },
     ),
 )

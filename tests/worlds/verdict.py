@@ -45,7 +45,8 @@ class Outcome:
     """The end of a world; times are seconds after it was ready.
 
     `unclean`: hosts that lost their power while they ran; `mixed`: some are up, some are dark at
-    the end; `missing`: hosts that run and are not logged in; `forced`: guests stopped by force.
+    the end; `missing`: hosts that run and are not logged in; `forced`: guests stopped by force;
+    `lag`: the longest time for which the power side stood still, since the machine was busy.
     """
 
     up: tuple[str, ...]
@@ -59,6 +60,7 @@ class Outcome:
     commands: list[Cut]
     forced: tuple[str, ...]
     logs: list[tuple[float, str, str]]
+    lag: float = 0.0
 
     @property
     def mixed(self) -> bool:
@@ -115,7 +117,7 @@ def judge(
             for line in later
             if line.kind == "guest-stopped" and not line.more["clean"]
         ),
-        logs=[(line.at, line.subject, line.what) for line in later if line.kind == "log"],
+        logs=[(line.at, line.subject, line.what) for line in later if line.kind in {"log", "said"}],
     )
 
 

@@ -13,7 +13,7 @@ from releve.errors import RefusedError
 
 
 def test_the_primary_gets_all_of_the_role_in_the_safe_order() -> None:
-    files = [file.path for file in files_of(TOWN, PVE)]
+    files = [file.path for file in files_of(TOWN, PVE) if not file.folder]
 
     assert files.index("/etc/nut/nut.conf") == 0
     assert files.index("/etc/nut/nut.conf") < files.index("/etc/nut/ups.conf")
@@ -51,6 +51,20 @@ def test_a_client_that_drives_a_ups_is_refused() -> None:
 
     with pytest.raises(RefusedError, match="would cut that UPS"):
         files_of(site, site.host("gw"))
+
+
+def test_in_mode_policy_a_client_follows_its_tier_and_the_primary_all_of_them() -> None:
+    site = dataclasses.replace(TOWN, mode="policy")
+    written = {host.name: {one.path: one for one in files_of(site, host)} for host in site.hosts}
+    monitors = {name: files["/etc/nut/upsmon.conf"].data for name, files in written.items()}
+    decisions = written["pve1"]["/var/lib/releve-policy"]
+
+    assert b"MONITOR ups1-site@localhost 1 primary" in monitors["pve1"]
+    assert b"MONITOR ups1-edge@localhost 0 primary" in monitors["pve1"]
+    assert f"MONITOR ups1-edge@{PVE.address} 1 secondary".encode() in monitors["gw"]
+    assert f"MONITOR ups1-site@{PVE.address} 1 secondary".encode() in monitors["nas"]
+    assert site.names == ("ups1-site", "ups1-edge")
+    assert (decisions.folder, decisions.owner, decisions.mode) == (True, "nut", 0o750)
 
 
 def test_plain_nut_has_nothing_of_ours() -> None:

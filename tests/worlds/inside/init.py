@@ -142,7 +142,7 @@ def drivers() -> list[tuple[str, str]]:
     """Return name and driver of each section of ups.conf."""
     file = Path("/etc/nut/ups.conf")
     text = file.read_text(encoding="utf-8") if file.exists() else ""
-    return re.findall(r"^\[(\w+)\]\s*$.*?^\s*driver\s*=\s*\"?([\w-]+)", text, re.M | re.S)
+    return re.findall(r"^\[([\w-]+)\]\s*$.*?^\s*driver\s*=\s*\"?([\w-]+)", text, re.M | re.S)
 
 
 def units(now: float) -> list[Unit]:
