@@ -2,7 +2,8 @@
 
 A decision is one-way. It has an id, is on disk before anybody hears of it, and is published as FSD
 until its cycle has ended, whatever the mains do meanwhile: for the site with the next boot of the
-UPS's host, for a tier alone when the mains are steady and nobody is logged in at it any more.
+UPS's host, for a tier alone when the mains are steady and nobody is logged in at it any more. Where
+another UPS carries hosts through it, they stay: then it ends once all others have had their time.
 Every tier follows the site. Pure but for the store; standard library only.
 """
 
@@ -56,7 +57,8 @@ class Tier:
     `follows` names the site's tier, None: this is it. `settle`: seconds of steady mains before a
     tier alone is let up again; `least`: seconds for which it is held at least, for clients that
     hold no login; `alarm`: seconds of steady mains after which a person has to look; `patience`:
-    seconds without a word of the UPS, mains present, before the clients hear of it.
+    seconds without a word of the UPS, mains present, before the clients hear of it. `carried`:
+    whether hosts stay up through its decision, since another UPS feeds them too.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Tier:
     least: float = 0
     alarm: float = 1800
     patience: float = 30
+    carried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ class Cycle:
             self._held = look.up if self._held is None else self._held
             if not self._over(look):
                 return FSD
-            self._end("the mains are steady, and nobody is logged in any more")
+            self._end("the mains are steady, and who had to stop has stopped")
         if look.drained:
             return "OB"
         return None if look.silent is None or look.silent > self.tier.patience else "OL"
@@ -149,7 +152,10 @@ class Cycle:
         self._log(f"{self.tier.name}: decision {decision.id[:8]}: {why}")
 
     def _over(self, look: Look) -> bool:
-        """Whether a tier alone may come up again; the site's decision never ends in its boot."""
+        """Whether a tier alone may come up again.
+
+        The site's decision never ends in its boot, save where this host is carried through it.
+        """
         if self._steady is None:
             return False
         calm = look.up - self._steady
@@ -161,11 +167,11 @@ class Cycle:
             )
         held = look.up - (look.up if self._held is None else self._held)
         return (
-            self.tier.follows is not None
+            (self.tier.follows is not None or self.tier.carried)
             and self._of_site() is None
             and calm >= self.tier.settle
             and held >= self.tier.least
-            and look.logins == frozenset()
+            and (look.logins == frozenset() or self.tier.carried)
         )
 
     def _end(self, why: str) -> None:

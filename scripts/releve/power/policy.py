@@ -28,7 +28,7 @@ from releve.power.live import Live
 from releve.power.measurement import Measurement
 from releve.power.readings import read
 from releve.power.rewake import look_at
-from releve.power.trend import Instant
+from releve.power.trend import Instant, is_of
 from releve.power.upsd import PORT, NoAnswerError, Upsd
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class Config:
                     own.get("least", 0),
                     said["alarm"],
                     said["ladder"]["comms_hold"],
+                    own.get("carried", False),
                 ),
                 site=Site(need=own["need"], **said["ladder"]),
                 known=known,
@@ -108,13 +109,14 @@ class Policy:
         readings = self._read()
         verdict = self.live.look(now, readings)
         state = self.live.state
+        known = is_of(state, now)
         status = self.cycle.step(
             Look(
                 up=now.up,
                 wall=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now.wall)),
                 verdict=verdict,
-                on_battery=state.on_battery,
-                drained=state.drained,
+                on_battery=state.on_battery if known else 0,
+                drained=known and state.drained,
                 silent=None if self._never(readings) else state.silent,
                 logins=self._logins(),
             )

@@ -123,6 +123,11 @@ def advance(  # noqa: PLR0917  # the state, the look, and what both are held aga
 
     `excused`: warnings that are no fault at this moment, as the FSD of a client of ours.
     """
+    unheard = readings is None or bool(readings.refusals)
+    if unheard and not is_of(state, now):
+        # This host has power again, and what its UPS said before the boot says nothing of now: to
+        # go on counting would stop the site at each boot. The first look that is heard counts on.
+        return state, Seen(readings, known, Moment())
     passed = _passed(state, now)
     state = dataclasses.replace(state, wall=now.wall, up=now.up, boot=now.boot)
     if readings is not None:
@@ -137,6 +142,11 @@ def advance(  # noqa: PLR0917  # the state, the look, and what both are held aga
     state = _drain(state, passed, readings, known)
     state, believed, notes = _believe(state, readings)
     return state, Seen(believed, known, _moment(state, readings), notes)
+
+
+def is_of(state: State, now: Instant) -> bool:
+    """Whether a state tells of this boot: one of an earlier boot knows nothing of the mains now."""
+    return state.wall is None or state.boot == now.boot
 
 
 def _passed(state: State, now: Instant) -> float:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SITE = Tier("site", settle=10, alarm=100)
+CARRIED = Tier("site", settle=10, least=30, alarm=100, carried=True)
 LOWER = Tier("lower", follows="site", after=20, settle=10, least=5, alarm=100)
 CLIENT = frozenset({"198.51.100.13"})
 NOBODY: frozenset[str] = frozenset()
@@ -196,3 +197,35 @@ def test_a_file_that_cannot_be_read_is_no_decision(tmp_path: Path) -> None:
     (tmp_path / "site.json").write_text('{"id": "half')
 
     assert Bench(SITE, tmp_path).look(NONE) == "OL"
+
+
+def test_a_site_that_another_ups_carries_is_let_up_once_who_had_to_stop_has_stopped(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(CARRIED, tmp_path)
+    assert bench.look(STOP) == "FSD OB LB"
+
+    assert bench.look(NONE, logins=None) == "FSD OB LB"
+    assert bench.look(NONE, logins=None, passed=28) == "FSD OB LB"  # steady, and not held enough
+    assert bench.look(NONE, logins=None, passed=1) == "OL"
+    assert bench.files.read("site") is None
+
+
+def test_a_site_that_nobody_carries_is_held_however_long_the_mains_are_steady(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(SITE, tmp_path)
+    bench.look(STOP)
+
+    assert bench.look(NONE, logins=NOBODY) == "FSD OB LB"
+    assert bench.look(NONE, logins=NOBODY, passed=5000) == "FSD OB LB"
+
+
+def test_a_tier_whose_hosts_another_ups_carries_does_not_wait_for_them_to_leave(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(dataclasses.replace(LOWER, carried=True), tmp_path)
+    assert bench.look(RIDE, on_battery=25) == "FSD OB LB"
+
+    assert bench.look(NONE, logins=CLIENT) == "FSD OB LB"
+    assert bench.look(NONE, logins=CLIENT, passed=10) == "OL"

@@ -308,6 +308,30 @@ def test_a_reboot_in_an_outage_goes_on_counting(tmp_path: Path) -> None:
     assert (verdict.decision, verdict.by) == ("stop", "time")
 
 
+def after_a_cut(file: Path) -> Live:
+    """Return the ladder of a host that boots, of which the last that is known is on battery."""
+    write_state(file, State(wall=1.7e9, up=5, boot="a", drained=True, on_battery=900, spent=900))
+    live = Live(file, SITE, MEASURED)
+    for t in range(0, 300, POLL):
+        verdict = live.look(Instant(wall=1.7e9 + 9000 + t, up=20 + t, boot="b"), None)
+        assert verdict.decision == "none"
+    return live
+
+
+def test_a_boot_after_a_cut_stops_nobody_while_the_ups_is_not_heard_yet(tmp_path: Path) -> None:
+    live = after_a_cut(tmp_path / "state.json")
+
+    assert live.look(Instant(wall=1.7e9 + 9400, up=420, boot="b"), read(LINE)).decision == "none"
+    assert live.look(Instant(wall=1.7e9 + 9402, up=422, boot="b"), read(OB)).decision == "ride"
+
+
+def test_a_boot_on_battery_counts_on_once_the_ups_is_heard(tmp_path: Path) -> None:
+    live = after_a_cut(tmp_path / "state.json")
+    verdict = live.look(Instant(wall=1.7e9 + 9400, up=420, boot="b"), read(OB))
+
+    assert (verdict.decision, verdict.by) == ("stop", "time")
+
+
 def test_a_clock_that_goes_back_takes_nothing_away(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     write_state(file, State(wall=1.7e9, up=5, boot="a", drained=True, on_battery=500, spent=500))

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from releve.errors import InputError
+from releve.power.live import write_state
 from releve.power.policy import Config, Policy, main
+from releve.power.trend import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,6 +146,18 @@ def test_before_the_first_word_nothing_is_fresh(file: Path, upsd: Upsd) -> None:
     upsd.values = None
 
     assert policy(file, upsd).step() is None
+
+
+def test_a_boot_after_a_cut_is_no_decision(file: Path, upsd: Upsd) -> None:
+    cut = State(wall=1.7e9, up=5, boot="an earlier one", drained=True, on_battery=900, spent=40)
+    write_state(file.parent / "ups1-lower.ladder.json", cut)
+    heard, upsd.values = upsd.values, None
+    driver = policy(file, upsd, "ups1-lower")
+
+    assert driver.step() is None  # `after` is over in the state, and nothing is heard yet
+    upsd.values = heard
+    assert (driver.step() or {})["ups.status"] == "OL"
+    assert not (file.parent / "ups1-lower.json").exists()
 
 
 def test_it_never_cuts_power(capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,6 +102,28 @@ def test_the_driver_reads_what_is_written_for_it(files: dict[str, str], tmp_path
     assert site.tier.least < 45
 
 
+def test_who_has_another_ups_is_known_to_stay(tmp_path: Path) -> None:
+    second = {**DEVICE, "name": "ups2", "tiers": []}
+    both = ["ups1", "ups2"]
+    caisse = client("caisse", "192.0.2.31", devices=["ups1"])
+    nas = client("nas", "192.0.2.12", devices=both)
+    file = tmp_path / "policy.json"
+
+    def carried(**changed: Any) -> dict[str, bool]:
+        files = written(nut_primary_devices=[DEVICE, second], **changed)
+        file.write_text(files["/etc/releve/policy.json"])
+        budget = json.loads(files["/etc/releve/power-budget.json"])["ups1"]
+        tiers = [Config.read(file, f"{one}").tier for one in ("ups1-site", "ups1-early")]
+        assert all(tier.least >= budget["need"] for tier in tiers if tier.carried)
+        return {tier.name: tier.carried for tier in tiers}
+
+    assert carried(nut_primary_clients=[nas, caisse]) == {"ups1-site": True, "ups1-early": False}
+    caisse["devices"] = both
+    assert carried(nut_primary_clients=[nas, caisse])["ups1-early"]
+    needs_both = carried(nut_primary_clients=[nas, caisse], nut_primary_min_supplies=2)
+    assert not needs_both["ups1-site"]
+
+
 def test_a_tier_never_stays_longer_than_the_site(tmp_path: Path) -> None:
     device = {**DEVICE, "tiers": [{"name": "early", "hosts": ["caisse"], "below_seconds": 1}]}
     file = tmp_path / "policy.json"
