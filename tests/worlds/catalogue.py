@@ -202,6 +202,19 @@ TWENTY = (
         checks=(nobody_before(27), off_comes_last),
     ),
     Scenario(
+        "15-B",
+        "one of two UPSes loses its mains and has them back, then the other one; one host has one",
+        (
+            *(Event(at, "mains", on, "ups2") for at, on in ((2, "off"), (50, "on"))),
+            *(Event(at, "mains", on, "ups1") for at, on in ((80, "off"), (110, "on"))),
+        ),
+        125,
+        {"plain": "dark", "stock": "clean", "policy": "clean"},
+        site=with_host(GATEWAY, changed(ups=("ups1", "ups2")), fed_by=("ups2",)),
+        checks=(only("gw"), times("gw", 1), no_command),
+        why={"plain": NO_WAY_BACK},
+    ),
+    Scenario(
         "16",
         "a tier goes after 6 s on battery, the others stay as long as they can",
         mains(2, 44),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import functools
@@ -164,17 +165,22 @@ class Run:
         return set(self.site.addresses if self.awaited is None else self.awaited)
 
     def logged_in(self) -> set[str]:
-        """Return the hosts that upsd counts, the primary by its own local login."""
-        clients: set[str] = set()
-        try:
-            with magic.inside(network.NETNS / self.switch.namespace(self.site.primary)):
-                for ups in self.site.names:
-                    clients |= look_at(ups, "127.0.0.1").clients
-        except (NoAnswerError, OSError):
-            return set()
-        local = {"127.0.0.1": self.site.primary, "::1": self.site.primary}
-        names = local | {host.address: host.name for host in self.site.hosts}
-        return {names[client] for client in clients if client in names}
+        """Return the hosts that are logged in wherever they monitor, the primary locally."""
+        clients: dict[str, frozenset[str]] = {}
+        with (
+            contextlib.suppress(OSError),
+            magic.inside(network.NETNS / self.switch.namespace(self.site.primary)),
+        ):
+            for name in self.site.followed(self.site.primary):
+                with contextlib.suppress(NoAnswerError):
+                    clients[name] = look_at(name, "127.0.0.1").clients
+        found = set()
+        for host, address in self.site.addresses.items():
+            own = {"127.0.0.1", "::1"} if host == self.site.primary else {address}
+            names = self.site.followed(host)
+            if all(own & clients.get(name, frozenset()) for name in names):
+                found.add(host)
+        return found
 
     def happen(self, event: Event) -> None:
         """Let one event happen; a word that the UPS knows goes to it."""

@@ -45,6 +45,7 @@ class Host:
     monitor_delay: float = 0.0
     hangs: bool = False
     wakes: bool = True
+    fed_by: tuple[str, ...] = ()  # the UPSes that feed it, when not all of them do
     own_device: str = ""  # an ups.conf that somebody left on a client
     last_file: str = ""  # the role was interrupted when it had written this one
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -84,20 +85,15 @@ class Site:
         """Each host's address."""
         return {host.name: host.address for host in self.hosts}
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names under which the first UPS is followed: its own, or one for each tier."""
-        if self.mode != "policy":
-            return self.ups[:1]
-        tiers = ("site", *(tier["name"] for tier in self.tiers))
-        return tuple(f"{self.ups[0]}-{tier}" for tier in tiers)
-
     def followed(self, host: str) -> list[str]:
-        """Return what a client monitors, a name for each UPS."""
+        """Return the names of the UPSes that a host monitors; the primary's are all there are."""
+        each = self.host(host).fed_by or self.ups
         if self.mode != "policy":
-            return list(self.ups)
-        tiers = [tier["name"] for tier in self.tiers if host in tier["hosts"]] or ["site"]
-        return [f"{ups}-{tier}" for ups in self.ups for tier in tiers]
+            return list(each)
+        own = [tier["name"] for tier in self.tiers if host in tier["hosts"]]
+        if host == self.primary:
+            own = ["site", *(tier["name"] for tier in self.tiers)]
+        return [f"{ups}-{tier}" for ups in each for tier in own or ["site"]]
 
 
 WRITTEN: dict[str, list[File]] = {}  # many worlds have the same hosts, and a role takes its time
@@ -226,7 +222,7 @@ def _primary_variables(site: Site, host: Host) -> dict[str, Any]:
                 "mac": one.mac,
                 "stop_seconds": one.stop_seconds,
                 "logs_in": True,
-                "devices": list(site.ups),
+                "devices": list(one.fed_by or site.ups),
                 "paths": [_path(site)],
                 "guests": _guests(one),
             }

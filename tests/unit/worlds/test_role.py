@@ -63,7 +63,7 @@ def test_in_mode_policy_a_client_follows_its_tier_and_the_primary_all_of_them() 
     assert b"MONITOR ups1-edge@localhost 0 primary" in monitors["pve1"]
     assert f"MONITOR ups1-edge@{PVE.address} 1 secondary".encode() in monitors["gw"]
     assert f"MONITOR ups1-site@{PVE.address} 1 secondary".encode() in monitors["nas"]
-    assert site.names == ("ups1-site", "ups1-edge")
+    assert site.followed("pve1") == ["ups1-site", "ups1-edge"]
     assert (decisions.folder, decisions.owner, decisions.mode) == (True, "nut", 0o750)
 
 
