@@ -18,20 +18,23 @@ if TYPE_CHECKING:
 @inventory_option
 @json_option
 @click.argument("ups")
-@click.option("--how", type=click.Choice(["quick", "deep", "plug-pull"]), required=True)
+@click.option("--how", type=click.Choice(["quick", "deep", "plug-pull"]))
 @click.option("--yes", is_flag=True, help="Agree to what the first lines say.")
 @click.option("--stop-charge", type=click.FloatRange(10, 99), help="End a deep test at so many %.")
 @click.option("--no-hold", is_flag=True, help="Let the timer of the time on battery count.")
+@click.option("--end", is_flag=True, help="End the deep test that goes on; fetch its record.")
 @click.option("--collect", is_flag=True, help="Only fetch the record of one that has ended.")
+@click.option("--check", "only_check", is_flag=True, help="Only say what would happen, or why not.")
 @click.pass_context
 def command(
-    ctx: click.Context, ups: str, how: How, *, yes: bool, stop_charge: float | None,
-    no_hold: bool, collect: bool, as_json: bool,
+    ctx: click.Context, ups: str, how: How | None, *, yes: bool, stop_charge: float | None,
+    no_hold: bool, end: bool, collect: bool, only_check: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Measure UPS on its host and keep the record beside the town file.
 
     It goes on there when this terminal ends; called again, it is followed to its end. A deep test
-    drains the battery and needs --yes.
+    drains the battery and needs --yes. Ends with 4 when a real cut was not seen soon enough, 5 when
+    it must not begin now, 75 when the host stays away.
 
     Example: releve power measure ups1 --how quick
     """
@@ -39,9 +42,20 @@ def command(
     if ups not in town.ups:
         message = f"{town.file.name}: ups: there is no {ups}; name one of {', '.join(town.ups)}"
         raise InputError(message)
-    asked = Asked(ups, how, stop_charge, hold=not no_hold)
+    if how is None and not (end or collect):
+        message = "power measure: say how: --how quick, deep or plug-pull"
+        raise InputError(message)
+    if stop_charge is not None and how != "deep":
+        message = "power measure: --stop-charge ends a deep test, and no other"
+        raise InputError(message)
+    asked = Asked(ups, how or "quick", stop_charge, hold=not no_hold)
     remote = Remote(SshHost.of(town, ups), asked, say, click.confirm, _wait)
-    if not collect and not remote.running():
+    if only_check:
+        click.echo("\n".join(remote.plan()))
+        return ExitCode.DONE
+    if end:
+        remote.end()
+    elif not collect and not remote.running():
         for line in remote.plan():
             say(line)
         if how == "deep" and not yes:
@@ -51,6 +65,10 @@ def command(
     file = town.folder / "measured" / f"{ups}.json"
     made.write(file)
     click.echo(made.as_json() if as_json else "\n".join([*verdict(made), f"kept in {file}"]))
+    if made.capacity_seconds and town.ups[ups].capacity_seconds:
+        say(
+            f"{town.file}: ups.{ups}.capacity_seconds: remove it: the record says what was measured"
+        )
     return ExitCode.CHECK_FAILED if made.mains_proven is False else ExitCode.DONE
 
 

@@ -108,7 +108,8 @@ class PowerDrill:
             ups=self.ups_name,
             how="drill",
             on=datetime.datetime.now(tz=datetime.UTC).date(),
-            output_off=off is not None,
+            # On command, long before the battery was empty: that is no end of it.
+            output_off=off is not None and self.seen.first("command") is None,
         )
         if off is None:
             return record

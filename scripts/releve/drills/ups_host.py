@@ -22,7 +22,7 @@ from releve.command import CommandError
 from releve.drills.evidence import now
 from releve.errors import CheckError, ExitCode
 from releve.power.look import UpsSeen
-from releve.power.measure import Reading
+from releve.power.measure import Reading, own_status
 from releve.power.readings import read
 from releve.power.upsd import NoAnswerError
 
@@ -128,7 +128,8 @@ def reading_of(sample: Sample, zero: float) -> Reading:
     if sample.seen is None:
         return Reading(seconds, None)
     known = read(sample.seen.variables)
-    return Reading(seconds, known.status, known.charge, known.voltage, known.runtime, known.load)
+    status = own_status(known, sample.seen.variables)
+    return Reading(seconds, status, known.charge, known.voltage, known.runtime, known.load)
 
 
 class Watch:

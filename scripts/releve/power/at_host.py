@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from releve.command import CommandError
 from releve.errors import CheckError, LaterError, RefusedError
 from releve.power.measurement import OB_WITHIN_SECONDS, Measurement
 from releve.power.notify import code_of
@@ -28,14 +29,21 @@ if TYPE_CHECKING:
 PROGRAM = "/usr/bin/python3 -I /usr/local/lib/releve/power.pyz"
 UNIT = "releve-measure"
 # A timer that ran out while it was held is asked again, however the sampler ends; on line it does
-# nothing. One that did not run out goes on by itself.
+# nothing. One that did not run out goes on by itself. Who was killed while it looked is begun again
+# two seconds later, and holds on.
 AFTER = (
-    "/bin/sh -c 'rm -f /run/releve-measure/hold-{ups};"
+    "/bin/sh -c 'case $$SERVICE_RESULT in signal|core-dump|oom-kill|watchdog)"
+    ' if [ -n "$$(find /run/releve-measure/hold-{ups} -newermt "-10 seconds" 2>/dev/null)" ];'
+    " then exit 0; fi ;; esac;"
+    " rm -f /run/releve-measure/hold-{ups};"
     " if rm /run/nut/held-{ups} 2>/dev/null;"
     " then exec /usr/local/lib/releve/power-timer on-battery-{ups}; fi'"
 )
 SILENT_LOOKS = 15  # of one a second, after which its sampler is dead
 RESTARTS = 5  # of a sampler that died
+AWAY_SECONDS = 1800.0  # that a host may take to come back: after "battery low" it has gone down
+AWAY_LOOK = 5.0  # seconds between two tries
+UNREACHED = 255  # ssh's own code
 CHECKLIST = (
     "Somebody stands at the UPS and can put its plug back at once.",
     "All that it feeds every day is on and does its work: another load gives another capacity.",
@@ -45,11 +53,18 @@ CHECKLIST = (
 )
 
 
+class AwayError(LaterError):
+    """The UPS's host does not answer."""
+
+
 class Host(Protocol):
     """The UPS's host; the tests have one of their own."""
 
     def call(self, *words: str) -> Any:  # noqa: ANN401  # JSON
-        """Run a verb of `power.pyz` there and return what it printed; raises ReleveError."""
+        """Run a verb of `power.pyz` there and return what it printed.
+
+        Raises AwayError when the host does not answer, else ReleveError with its own sentence.
+        """
 
     def start(self, ups: str, *words: str) -> None:
         """Start `power.pyz measure begin` there, so that it outlives this program."""
@@ -68,16 +83,17 @@ class SshHost:
 
     def call(self, *words: str) -> Any:  # noqa: ANN401  # JSON
         """Run it; its own sentence and code become the error."""
-        done = self.ssh.run(f"{PROGRAM} {shlex.join(words)}", timeout=180, check=False)
-        if done.returncode:
-            self._fail(done)
-        return json.loads(done.stdout)
+        return json.loads(self._run(f"{PROGRAM} {shlex.join(words)}", timeout=180))
 
     def start(self, ups: str, *words: str) -> None:
         """Start it as a transient unit, with what has to follow however it ends."""
         properties = (
             "RuntimeDirectory=releve-measure",
+            "RuntimeDirectoryPreserve=restart",
             "StateDirectory=releve-measure",
+            "Restart=on-abnormal",  # killed: what says no by itself stays ended
+            "RestartSec=2",
+            "StartLimitIntervalSec=0",
             f"ExecStopPost=-{AFTER.format(ups=ups)}",
         )
         told = shlex.join([word for one in properties for word in ("--property", one)])
@@ -86,12 +102,26 @@ class SshHost:
             f" systemd-run --quiet --collect --unit={UNIT} {told}"
             f" {PROGRAM} measure begin {shlex.join([ups, *words])}"
         )
-        done = self.ssh.run(line, timeout=60, check=False)
+        self._run(line, timeout=60)
+
+    def _run(self, line: str, timeout: float) -> str:
+        try:
+            done = self.ssh.run(line, timeout=timeout, check=False)
+        except CommandError as error:
+            message = f"{self.ssh.host}: no answer: {error}"
+            raise AwayError(message) from error
         if done.returncode:
             self._fail(done)
+        return done.stdout
 
     def _fail(self, done: subprocess.CompletedProcess[str]) -> None:
         said = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[-1]
+        if done.returncode == UNREACHED:
+            message = f"{self.ssh.host}: ssh does not reach it: {said}"
+            raise AwayError(message)
+        if "already loaded" in said:
+            message = f"{self.ssh.host}: a measurement goes on there: wait until it is over"
+            raise RefusedError(message)
         kinds = {RefusedError.exit_code: RefusedError, LaterError.exit_code: LaterError}
         kind = next((kinds[code] for code in kinds if code == done.returncode), CheckError)
         message = f"{self.ssh.host}: {said.removeprefix('measure: ').removeprefix('notify: ')}"
@@ -127,10 +157,15 @@ class Remote:
     confirm: Callable[[str], bool]
     wait: Callable[[str], None]
     sleep: Callable[[float], None] = time.sleep
+    away: float = 0.0
 
     def running(self) -> bool:
         """Whether a measurement of this UPS goes on there, or was cut off in this life of it."""
         return bool(self.host.call("measure", "show", self.asked.ups)["running"])
+
+    def end(self) -> None:
+        """Ask the deep test that goes on to end; raises RefusedError when there is none."""
+        self.host.call("measure", "end", self.asked.ups)
 
     def plan(self) -> list[str]:
         """Return what will happen, one sentence each; raises RefusedError with what is against."""
@@ -173,12 +208,15 @@ class Remote:
         """Show how it goes until it has ended; `earlier` is the begin of one that is over."""
         after, silent, restarts, pulled = 0, 0, 0, False
         while True:
-            shown = self.host.call("measure", "show", self.asked.ups, "--after", str(after))
+            shown = self._show(after)
+            if shown is None:
+                continue
             new = shown["begin"] is not None and shown["begin"] != earlier
             if new:
                 after = shown["total"]
                 self._progress(shown)
-            if new and shown["end"] is not None:
+            # Not running and without an end: its host was started anew, and it is over with that.
+            if new and (shown["end"] is not None or not shown["running"]):
                 return
             silent = 0 if new and shown["alive"] else silent + 1
             if silent > SILENT_LOOKS:
@@ -192,6 +230,26 @@ class Remote:
                 self.host.call("measure", "pulled", self.asked.ups)
                 pulled = True
             self.sleep(1)
+
+    def _show(self, after: int) -> dict[str, Any] | None:
+        """Return how far it is; None while its host does not answer, for AWAY_SECONDS."""
+        try:
+            shown: dict[str, Any] = self.host.call(
+                "measure", "show", self.asked.ups, "--after", str(after)
+            )
+        except AwayError as error:
+            if not self.away:
+                self.tell(
+                    f"{error}. At a low battery it goes down in order, as in a real cut. What was"
+                    " seen is fetched when it is back, or later with --collect."
+                )
+            if self.away > AWAY_SECONDS:
+                raise
+            self.away += AWAY_LOOK
+            self.sleep(AWAY_LOOK)
+            return None
+        self.away = 0.0
+        return shown
 
     @staticmethod
     def _waits_for_the_pull(shown: dict[str, Any]) -> bool:
@@ -221,11 +279,20 @@ def sentences(asked: Asked, found: dict[str, Any]) -> list[str]:
     if asked.how == "quick":
         return [*lines, "It runs on its battery for about ten seconds; nothing stops."]
     end = f"until its charge is {asked.stop_charge:g} %" if asked.stop_charge is not None else ""
-    what = "It drains its battery" if asked.how == "deep" else "You pull its plug"
-    lines.append(f"{what} {end or 'until it says that the battery is low, or you end it'}.")
+    low = "until it says that the battery is low"
+    if asked.how == "deep":
+        lines.append(f"It drains its battery {end or low}; --end ends it before.")
+    else:
+        lines.append(f"You pull its plug {low}, or put it back before.")
     lines.append(
         "When it says that the battery is low, NUT shuts the site down in order, as in a real cut."
     )
+    if says["own_low"]:
+        lines.append(
+            "That is at thresholds of ours, before it is empty: of its capacity an 'at least' is"
+            " seen. All of it (after a new battery, say): remove its record, apply"
+            " playbooks/power.yml, measure."
+        )
     if timer is not None:
         words = "waits until the measurement is over" if asked.hold else "counts, as in a real cut"
         lines.append(f"The timer of {timer} s on battery {words}.")

@@ -120,7 +120,8 @@ def outcome_of(journal: Journal, kind: Kind, at: float) -> Outcome:
         result=result,
         failed=bool(FAILED.search(result)),
         calibrated=any("CAL" in (one.status or ()) for one in after),
-        low=kind == "deep" and any(one.says("LB") for one in drained),
+        low=kind == "deep"
+        and (any(one.says("LB") for one in drained) or journal.first("why") == "low"),
         estimate_seconds=_estimate(drained),
     )
 
@@ -171,7 +172,7 @@ def run_test(
     if kind == "deep":
         timer = timer_of(ups, text_of(UPSSCHED))
         stop = None if timer is None else timer - SPARE_SECONDS
-        request = Request(ups, kind, stop_charge=stop_charge, stop_seconds=stop)
+        request = Request(ups, kind, stop_charge=stop_charge, stop_seconds=stop, unattended=True)
     try:
         begin(request, device, folder, KNOWN, HOLD)
     except RefusedError as error:

@@ -15,9 +15,10 @@ from releve.power.measurement import PULLS, Measurement, Moved, Point
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from releve.power.measurement import Cut, How, OnLineDischarge, Until
+    from releve.power.readings import Readings
 
 HELD_SECONDS = 5.0  # a "battery low" that is shorter is a flash and ends nothing
 FULL_PERCENT = 99.0
@@ -26,6 +27,8 @@ MOVED_SHARE = 0.005  # of the first value; less is noise
 # What drivers say while the battery is drained: in a cut, and in a test with the mains present.
 CUT_WORDS = frozenset({"OB", "DISCHRG"})
 TEST_WORDS = frozenset({"OB", "DISCHRG", "CAL", "TEST"})
+# NUT's drivers publish it where their LB comes of ups.conf's thresholds, and is no word of the UPS.
+OWN_LOW = "driver.flag.ignorelb"
 CUT_COMMANDS = frozenset({"shutdown.return", "shutdown.reboot", "shutdown.stayoff"})
 
 
@@ -55,6 +58,11 @@ class Discharge:
     readings: tuple[Reading, ...]
     until: Until | None
     seconds: float | None
+
+
+def own_status(now: Readings, variables: Mapping[str, str]) -> frozenset[str]:
+    """Return the words that are the UPS's own: an LB by thresholds of ours ends no battery."""
+    return now.status - {"LB"} if OWN_LOW in variables else now.status
 
 
 def record_of(
@@ -99,6 +107,9 @@ def discharge_of(
     """Return the discharge of a series: from second 0 (a cut) or its first sign (a test)."""
     words = draining_words(readings, how)
     after = [one for one in readings if one.seconds >= 0 and one.status is not None]
+    # Once the site goes down its load falls, and the rest says nothing of what it can carry.
+    down = next((place for place, one in enumerate(after) if one.says("FSD")), len(after))
+    after = after[: down + 1]
     begin = next((place for place, one in enumerate(after) if words & (one.status or set())), None)
     if begin is None:
         return Discharge((), None, None)

@@ -1,4 +1,4 @@
-"""Measure a UPS on its own host: `power.pyz measure check|begin|pulled|show|record UPS`.
+"""Measure a UPS on its own host: `power.pyz measure check|begin|pulled|end|show|record UPS`.
 
 `begin` runs in a unit of its own, so that it outlives the terminal and the network that asked for
 it; the others answer at once, in JSON. Standard library only.
@@ -7,10 +7,13 @@ it; the others answer at once, in JSON. Standard library only.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import datetime
+import fcntl
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -20,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from releve.errors import CheckError, RefusedError, ReleveError
 from releve.power import guests, tasks
-from releve.power.measure import FULL_PERCENT, record_of
+from releve.power.measure import FULL_PERCENT, OWN_LOW, record_of
 from releve.power.measurement import PULLS, Measurement
 from releve.power.readings import read
 from releve.power.sampling import (
@@ -34,7 +37,7 @@ from releve.power.sampling import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from releve.power.readings import Readings
 
@@ -135,6 +138,7 @@ def checked(request: Request, device: Device) -> dict[str, Any]:
         "runtime": now.runtime,
         "load": now.load,
         "warnings": list(now.warnings),
+        "own_low": OWN_LOW in variables,
     }
     why = refusals(request, now, result, commands, busy=what_is_busy(), timer=timer)
     return {"says": says, "commands": sorted(commands), "timer": timer, "refusals": why}
@@ -169,9 +173,35 @@ def known_of(ups: str, *folders: Path) -> Measurement | None:
     return max(found, key=lambda one: one[:2])[2] if found else None
 
 
-def begin(request: Request, device: Device, folder: Path, known: Path, hold: Path) -> Measurement:
-    """Measure to the end and keep the record in `folder`; raises RefusedError before it begins."""
+@contextlib.contextmanager
+def alone(ups: str, folder: Path) -> Iterator[None]:
+    """Be the only one on this host who drains a battery; raises RefusedError while another does.
+
+    Two at once would take both supplies of a host. The lock goes with its holder: who is killed
+    leaves none.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        message = f"{ups}: a UPS of this host is being measured or tested: wait until that is over"
+        raise RefusedError(message) from error
+    finally:
+        os.close(lock)
+
+
+def begin(request: Request, device: Device, folder: Path, known: Path, hold: Path) -> Measurement:
+    """Measure to the end and keep the record in `folder`; raises RefusedError before it begins.
+
+    What was left in this life of the host is gone on with, whatever is asked for.
+    """
+    with alone(request.ups, folder):
+        return _begin(request, device, folder, known, hold)
+
+
+def _begin(request: Request, device: Device, folder: Path, known: Path, hold: Path) -> Measurement:
     journal = Journal.open(folder / f"{request.ups}.jsonl")
     if not journal.running:
         left_over(request.ups, folder, known)
@@ -205,6 +235,19 @@ def left_over(ups: str, folder: Path, known: Path) -> Measurement | None:
     return made
 
 
+def end(ups: str, folder: Path) -> str:
+    """Ask the deep test that goes on to be ended at its next look; raises RefusedError."""
+    journal = Journal.open(folder / f"{ups}.jsonl")
+    if not journal.running or journal.first("request")["how"] != "deep":
+        message = f"{ups}: no deep test goes on that could be ended"
+        raise RefusedError(message)
+    if STOP not in journal.first("commands"):
+        message = f"{ups}: it offers no {STOP}, so its test cannot be ended early"
+        raise RefusedError(message)
+    (folder / f"{ups}.end").touch()
+    return "{}"
+
+
 def shown(ups: str, folder: Path, after: int) -> dict[str, Any]:
     """Return how far a measurement is: its lines from number `after` on, whether somebody writes.
 
@@ -229,7 +272,7 @@ def shown(ups: str, folder: Path, after: int) -> dict[str, Any]:
 def main(arguments: Iterable[str]) -> int:
     """Run a verb; prints JSON; returns 0, or the code of the error that it names."""
     parser = argparse.ArgumentParser(prog="power.pyz measure")
-    parser.add_argument("what", choices=("check", "begin", "pulled", "show", "record"))
+    parser.add_argument("what", choices=("check", "begin", "pulled", "end", "show", "record"))
     parser.add_argument("ups")
     parser.add_argument("--how", choices=("quick", "deep", *PULLS), default="quick")
     parser.add_argument("--stop-charge", type=float)
@@ -267,6 +310,8 @@ def _run(options: argparse.Namespace, request: Request) -> str:
         part.write_text(f"{monotonic()}", encoding="utf-8")
         part.replace(folder / f"{request.ups}.pulled")
         return "{}"
+    if options.what == "end":
+        return end(request.ups, folder)
     if options.what == "show":
         return json.dumps(shown(request.ups, folder, options.after))
     left_over(request.ups, folder, known)

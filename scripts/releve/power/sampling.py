@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from releve.errors import CheckError
-from releve.power.measure import Reading, draining_words
+from releve.power.measure import OWN_LOW, Reading, draining_words, own_status
 from releve.power.measurement import PULLS
-from releve.power.readings import read
+from releve.power.readings import number, read
 from releve.power.upsd import NoAnswerError, Upsd, User
 
 if TYPE_CHECKING:
@@ -30,8 +30,11 @@ BASELINE_SECONDS = 5  # of looks before anything happens: what the status says a
 SHOW_SECONDS = 60.0  # within which a test must show
 SETTLED_SECONDS = 3.0  # of looks without a sign, after which the discharge is over
 PULL_SECONDS = 900.0  # within which a person pulls the plug
+# Above the thresholds at which NUT shuts the site down: a test that nobody attends ends there.
+SPARE_RUNTIME, SPARE_CHARGE = 30.0, 3.0  # seconds, points
 LONGEST_SECONDS = 8 * 3600.0
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+FIRST_PROCESS = Path("/proc/1/stat")
 USERS = Path("/etc/nut/upsd.users")
 TESTER = "tester"  # of upsd.users; may send test.battery.* and nothing else
 COMMANDS: dict[How, tuple[str, ...]] = {
@@ -80,7 +83,8 @@ class Request:
     """What is measured, and when a test is stopped before its end (None: it is not).
 
     `hold`: the timer of the time on battery waits until the measurement is over (the file says so
-    to `power-timer`); the UPS's own "battery low" is obeyed all the same.
+    to `power-timer`); the UPS's own "battery low" is obeyed all the same. `unattended`: a test is
+    ended before NUT's thresholds are reached.
     """
 
     ups: str
@@ -88,11 +92,15 @@ class Request:
     stop_charge: float | None = None
     stop_seconds: float | None = None
     hold: bool = False
+    unattended: bool = False
 
 
 @dataclass(slots=True)
 class Sample:
-    """One look, as the journal has it; `clock` is CLOCK_MONOTONIC, `result` the UPS's own word."""
+    """One look, as the journal has it; `clock` is CLOCK_MONOTONIC, `result` the UPS's own word.
+
+    `near_low`: whether NUT's own thresholds are near, at which it would shut the site down.
+    """
 
     clock: float
     status: list[str] | None
@@ -101,6 +109,7 @@ class Sample:
     runtime: float | None = None
     load: float | None = None
     result: str = ""
+    near_low: bool = False
 
     @classmethod
     def of(cls, clock: float, variables: Mapping[str, str]) -> Sample:
@@ -109,14 +118,23 @@ class Sample:
         # Last week's "Done and passed" and today's differ in their date, where there is one.
         parts = (variables.get("ups.test.result", ""), variables.get("ups.test.date", ""))
         told = " ".join(filter(None, parts))
-        words = sorted(one.status)
-        return cls(clock, words, one.charge, one.voltage, one.runtime, one.load, told)
+        words = sorted(own_status(one, variables))
+        near = OWN_LOW in variables and (
+            _near(one.charge, variables.get("battery.charge.low"), SPARE_CHARGE)
+            or _near(one.runtime, variables.get("battery.runtime.low"), SPARE_RUNTIME)
+        )
+        return cls(clock, words, one.charge, one.voltage, one.runtime, one.load, told, near)
 
     def reading(self, zero: float) -> Reading:
         """Return it with its seconds counted from `zero`."""
         status = None if self.status is None else frozenset(self.status)
         seconds = round(self.clock - zero, 2)
         return Reading(seconds, status, self.charge, self.voltage, self.runtime, self.load)
+
+
+def _near(value: float | None, low: str | None, spare: float) -> bool:
+    threshold = number(low)
+    return value is not None and threshold is not None and value <= threshold + spare
 
 
 @dataclass(slots=True)
@@ -201,11 +219,17 @@ def command_for(how: How, commands: Collection[str]) -> str | None:
 
 
 def boot_id() -> str:
-    """Return what tells this life of the host from the one before."""
+    """Return what tells this life of the host from the one before.
+
+    A container keeps its kernel's boot id when it starts again; its first process is another one.
+    """
     try:
-        return BOOT_ID.read_text(encoding="utf-8").strip()
-    except OSError:
+        kernel = BOOT_ID.read_text(encoding="utf-8").strip()
+        # proc(5): the name, in brackets, may hold blanks; the start time is the 22nd field
+        started = FIRST_PROCESS.read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
         return "unknown"
+    return f"{kernel} {started}"
 
 
 class Sampler:
@@ -224,6 +248,7 @@ class Sampler:
         """Open the journal `folder/UPS.jsonl`; a measurement that has ended makes room."""
         self.request, self.device, self.clock, self.sleep = request, device, clock, sleep
         self.pull_file = folder / f"{request.ups}.pulled"
+        self.end_file = folder / f"{request.ups}.end"
         file = folder / f"{request.ups}.jsonl"
         self.journal = Journal.open(file)
         if self.journal.running:
@@ -231,12 +256,14 @@ class Sampler:
         else:
             file.unlink(missing_ok=True)
             self.pull_file.unlink(missing_ok=True)
+            self.end_file.unlink(missing_ok=True)
             self.journal = Journal(file, [])
         self.hold_file = hold_file if self.request.hold else None
         self._words: frozenset[str] = frozenset()
         self._last = Reading(-1.0, None)
         self._known = -1.0
         self._drained: float | None = None
+        self._near_low = False
 
     def run(self) -> Journal:
         """Measure; raises what the device raises before the test has begun."""
@@ -282,6 +309,7 @@ class Sampler:
         except NoAnswerError:
             sample = Sample(self.clock(), None)
         self.journal.note(sample=asdict(sample))
+        self._near_low = sample.near_low
         if self.journal.zero is None and self.pull_file.exists():
             self.journal.note(zero=float(self.pull_file.read_text(encoding="utf-8")))
             self._take_up()
@@ -309,8 +337,8 @@ class Sampler:
         if why:
             self.journal.note(end=why, at=self.clock())
             return True
-        if self.journal.first("stopped") is None and self._enough():
-            self.journal.note(stopped=self._last.seconds)
+        if self.journal.first("stopped") is None and (enough := self._enough()):
+            self.journal.note(stopped=self._last.seconds, why=enough)
             if STOP in self.journal.first("commands"):
                 self.device.send(STOP)
         return False
@@ -328,11 +356,17 @@ class Sampler:
             return "not-back"
         return "too-long" if now > LONGEST_SECONDS else ""
 
-    def _enough(self) -> bool:
+    def _enough(self) -> str:
+        """Say why the test may end now (asked, charge, time, low); nothing: it goes on."""
         request, last = self.request, self._last
         if self.journal.zero is None or request.how != "deep":
-            return False
-        low = request.stop_charge is not None and last.charge is not None
-        if low and (last.charge or 0) <= (request.stop_charge or 0):
-            return True
-        return request.stop_seconds is not None and last.seconds >= request.stop_seconds
+            return ""
+        if self.end_file.exists():
+            return "asked"
+        if None not in (request.stop_charge, last.charge) and (last.charge or 0) <= (
+            request.stop_charge or 0
+        ):
+            return "charge"
+        if request.stop_seconds is not None and last.seconds >= request.stop_seconds:
+            return "time"
+        return "low" if request.unattended and self._near_low else ""

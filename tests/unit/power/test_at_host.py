@@ -12,7 +12,7 @@ from tests.unit.power.discharge import KilledError, PaperUps
 
 from releve.errors import CheckError, RefusedError
 from releve.power import measuring, sampling
-from releve.power.at_host import CHECKLIST, Asked, Remote, try_alarms, verdict
+from releve.power.at_host import CHECKLIST, Asked, AwayError, Remote, try_alarms, verdict
 from releve.power.measurement import Measurement
 from releve.power.notify import code_of
 from releve.power.sampling import Sampler
@@ -100,6 +100,15 @@ def test_a_deep_test_says_what_it_does_and_becomes_a_record(host: PaperHost) -> 
     assert "at least" not in verdict(made)[0]
 
 
+def test_thresholds_of_ours_are_told_before_anything_happens(host: PaperHost) -> None:
+    one = remote(host, Asked("ups1", "deep"), Person())
+    assert "thresholds of ours" not in " ".join(one.plan())
+
+    host.ups.says = lambda values: values | {"driver.flag.ignorelb": "enabled"}
+
+    assert "thresholds of ours" in " ".join(one.plan())
+
+
 def test_what_is_refused_is_refused_before_anything_happens(host: PaperHost) -> None:
     host.ups.left = 0.4
 
@@ -119,6 +128,58 @@ def test_a_sampler_that_died_is_started_again_and_the_test_is_not(host: PaperHos
     assert host.started == 2
     assert host.ups.sent == ["test.battery.start.deep"]
     assert made.until == "low-battery"
+
+
+def test_a_host_that_goes_down_at_low_battery_is_waited_for(
+    host: PaperHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person, looks = Person(), list[int]()
+    call = host.call
+
+    def down() -> None:
+        raise KilledError
+
+    def away_for_a_while(*words: str) -> Any:
+        if words[1] == "show" and host.started and len(looks) < 8:
+            looks.append(1)
+            if len(looks) < 8:
+                message = "pve1: ssh does not reach it: refused"
+                raise AwayError(message)
+            monkeypatch.setattr(sampling, "boot_id", lambda: "another")
+        return call(*words)
+
+    host.ups.at[100] = down
+    host.call = away_for_a_while  # type: ignore[method-assign]
+    made = remote(host, Asked("ups1", "deep"), person).run(attended=True)
+
+    assert host.started == 1  # nobody drains the battery again after the boot
+    assert made.capacity_seconds is not None
+    assert sum("ssh does not reach it" in line for line in person.read) == 1
+
+
+def test_a_host_that_stays_away_is_asked_later(host: PaperHost) -> None:
+    call = host.call
+
+    def gone(*words: str) -> Any:
+        if host.started:
+            message = "pve1: ssh does not reach it: refused"
+            raise AwayError(message)
+        return call(*words)
+
+    host.call = gone  # type: ignore[method-assign]
+    with pytest.raises(AwayError) as error:
+        remote(host, Asked("ups1", "quick"), Person()).run(attended=True)
+    assert error.value.exit_code == 75
+
+
+def test_a_deep_test_is_ended_from_afar(host: PaperHost) -> None:
+    one = remote(host, Asked("ups1", "deep"), Person())
+    host.ups.at[40] = one.end
+
+    made = one.run(attended=True)
+
+    assert made.until == "stopped"
+    assert verdict(made)[0].startswith("capacity: at least ")
 
 
 def test_one_that_goes_on_is_followed_and_not_begun(host: PaperHost) -> None:

@@ -133,6 +133,27 @@ def test_a_battery_that_is_low_before_that_failed(host: Host) -> None:
     assert "replace the battery" in host.alarms()[0]
 
 
+@pytest.mark.parametrize("value", ["runtime", "charge"])
+def test_a_deep_test_that_nobody_attends_never_shuts_the_site_down(host: Host, value: str) -> None:
+    """Thresholds of ours stand above what is left: the battery carries less than was measured."""
+    low = {"runtime": "400", "charge": "70"}[value]
+    ups = PaperUps(capacity=600)
+    seen = list[float]()
+
+    def says(values: dict[str, str]) -> dict[str, str]:
+        if values["ups.status"].startswith("OB"):
+            seen.append(float(values[f"battery.{value}"]))
+        return values | {"driver.flag.ignorelb": "enabled", f"battery.{value}.low": low}
+
+    ups.says = says
+    outcome = host.test(ups, "deep", stop_charge=50)
+
+    assert ups.sent == ["test.battery.start.deep", "test.battery.stop"]
+    assert min(seen) > float(low)
+    assert outcome.low
+    assert "replace the battery" in host.alarms()[0]
+
+
 def test_a_test_that_must_not_begin_is_made_later(host: Host) -> None:
     with pytest.raises(LaterError, match="not on line"):
         host.test(PaperUps(mains=False))

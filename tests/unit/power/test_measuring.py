@@ -11,7 +11,7 @@ from tests.unit.power.discharge import ALL, KilledError, PaperUps
 from releve.errors import RefusedError
 from releve.power import measuring, sampling
 from releve.power.measurement import Measurement
-from releve.power.measuring import begin, known_of, left_over, refusals, shown, timer_of
+from releve.power.measuring import alone, begin, end, known_of, left_over, refusals, shown, timer_of
 from releve.power.readings import read
 from releve.power.sampling import Journal, Request, Sampler
 
@@ -219,3 +219,77 @@ def test_the_newest_record_is_known(tmp_path: Path) -> None:
     assert len(newest.past) == 2
     assert known_of("ups2", old, new) is None
     assert isinstance(Journal.open(tmp_path / "none.jsonl").lines, list)
+
+
+def test_two_batteries_of_a_host_are_not_drained_at_once(tmp_path: Path) -> None:
+    with (
+        alone("ups1", tmp_path),
+        pytest.raises(RefusedError, match="ups2: a UPS of this host is being measured"),
+        alone("ups2", tmp_path),
+    ):
+        raise AssertionError
+    with alone("ups2", tmp_path):
+        pass
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_deep_test_is_ended_when_somebody_asks_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ups = PaperUps()
+    patched(ups, monkeypatch)
+
+    def ask() -> None:
+        end("ups1", tmp_path)
+
+    ups.at[40] = ask
+    made = begin(DEEP, ups, tmp_path, tmp_path / "known", tmp_path / "hold")
+
+    assert ups.sent == ["test.battery.start.deep", "test.battery.stop"]
+    assert made.until == "stopped"
+    assert 20 < (made.capacity_seconds or 0) < 60
+    with pytest.raises(RefusedError, match="no deep test goes on"):
+        end("ups1", tmp_path)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_only_a_deep_test_that_can_be_stopped_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def ask() -> None:
+        with pytest.raises(RefusedError) as error:
+            end("ups1", tmp_path)
+        said.append(str(error.value))
+
+    for request, offers in ((QUICK, ALL), (DEEP, ("test.battery.start.deep",))):
+        ups = PaperUps(offers=offers, capacity=100)
+        patched(ups, monkeypatch)
+        ups.at[8] = ask
+        begin(request, ups, tmp_path, tmp_path / "known", tmp_path / "hold")
+
+    assert "no deep test goes on" in said[0]
+    assert "offers no test.battery.stop" in said[1]
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize(("ours", "until"), [(True, "stopped"), (False, "low-battery")])
+def test_a_low_battery_by_thresholds_of_ours_is_no_end_of_a_battery(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ours: bool, until: str
+) -> None:
+    """NUT shuts the site down at it: the capacity is what was seen until then, and more."""
+    ups = PaperUps(capacity=200, low_at=0.8)
+    ups.says = lambda values: (
+        (values | {"driver.flag.ignorelb": "enabled"} if ours else values)
+        | {"ups.status": values["ups.status"] + (" FSD" if "LB" in values["ups.status"] else "")}
+    )  # fmt: skip
+    patched(ups, monkeypatch)
+
+    made = begin(DEEP, ups, tmp_path, tmp_path / "known", tmp_path / "hold")
+
+    assert made.until == until
+    assert made.capacity_seconds == pytest.approx(40, abs=3)
+    assert made.lb_seen is not ours
+    assert made.curve[-1].seconds < 50  # nothing of the time in which the load falls
+    assert made.past[-1].capacity_seconds == (None if ours else made.capacity_seconds)

@@ -178,3 +178,18 @@ def test_another_life_of_the_host_is_another_clock(
 
     assert not Journal.open(tmp_path / "ups1.jsonl").running
     assert json.loads((tmp_path / "ups1.jsonl").read_text().splitlines()[0])["begin"] == 1000
+
+
+def test_a_container_that_started_again_is_another_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tmp_path / "stat"
+    monkeypatch.setattr(sampling, "FIRST_PROCESS", first)
+    fields = "S 0 1 1 0 -1 4194560 1 1 1 1 1 1 1 1 20 0 1 0"
+    first.write_text(f"1 (my (init) x) {fields} 771 9 9\n")
+    before = sampling.boot_id()
+    assert sampling.boot_id() == before
+
+    first.write_text(f"1 (my (init) x) {fields} 99771 9 9\n")
+
+    assert sampling.boot_id() != before

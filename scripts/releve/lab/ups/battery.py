@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+EMPTY_VOLTS, FULL_VOLTS = 21.0, 27.0  # of two lead-acid blocks in series
 IDLE_LOAD = 0.25  # share of the full load that is drawn with every fed host off
 
 
@@ -44,6 +45,11 @@ class Battery:
     def charge(self) -> float:
         """Charge in percent."""
         return 100 * self.left / self.capacity_seconds
+
+    @property
+    def voltage(self) -> float:
+        """Voltage that a meter would show; a straight line does for a lab."""
+        return EMPTY_VOLTS + (FULL_VOLTS - EMPTY_VOLTS) * self.left / self.capacity_seconds
 
     def runtime(self, load: float) -> float:
         """Return the seconds that are left at this load."""

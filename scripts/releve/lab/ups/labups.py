@@ -69,6 +69,7 @@ def published(
         if key.startswith("override."):
             values[key.removeprefix("override.")] = value
     if "ignorelb" in settings:
+        values["driver.flag.ignorelb"] = "enabled"
         words = [word for word in values["ups.status"].split() if word != "LB"]
         if any(
             value in values

@@ -34,5 +34,10 @@ class SelfTest:
         elif self.ends is not None and now >= self.ends:
             self._end("Done and passed")
 
+    def cut(self) -> None:
+        """End with the output: a UPS that has switched itself off tests nothing any more."""
+        if self.running:
+            self._end("Aborted")
+
     def _end(self, result: str) -> None:
         self.running, self.result = False, result

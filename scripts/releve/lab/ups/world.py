@@ -162,6 +162,7 @@ class World:
 
     def _off(self, why: str) -> None:
         self.output, self.cut_at, self.on_at = False, None, None
+        self.test.cut()
         self.journal.note(self.ups, "output-off", f"output off: {why}")
         met = {host: self.machines.state(host) for host in self.fed if not self.carried(host)}
         for host, state in met.items():
@@ -202,6 +203,7 @@ class World:
             "ups.load": f"{100 * load:.0f}",
             "battery.charge": f"{self.battery.charge:.0f}",
             "battery.runtime": f"{runtime:.0f}",
+            "battery.voltage": f"{self.battery.voltage:.1f}",
             "ups.test.result": self.test.result,
             "input.voltage": "230" if self.mains else "0",
         }

@@ -50,6 +50,7 @@ def test_own_thresholds_decide_alone(status: str, charge: str, runtime: str, see
 
     assert values["ups.status"] == seen
     assert values["battery.runtime.low"] == "112"
+    assert values["driver.flag.ignorelb"] == "enabled"
 
 
 def test_without_ignorelb_the_device_decides() -> None:
@@ -57,3 +58,4 @@ def test_without_ignorelb_the_device_decides() -> None:
     values = published(state("OB DISCHRG LB", "100", "120"), settings, {})
 
     assert values["ups.status"] == "OB DISCHRG LB"
+    assert "driver.flag.ignorelb" not in values

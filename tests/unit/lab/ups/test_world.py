@@ -260,6 +260,32 @@ def test_a_deep_test_ends_before_the_battery_does_or_when_told(bench: Bench) -> 
     assert "OL" in bench.status()
 
 
+def test_a_ups_that_switches_itself_off_ends_its_test(bench: Bench) -> None:
+    bench.driver("test.battery.start.deep")
+    bench.run(5)
+    bench.driver("shutdown.return")
+    bench.run(4)
+    assert not bench.world.output
+    bench.run(8)
+
+    assert bench.world.output
+    assert "OL" in bench.status()
+    assert bench.world.test.result == "Aborted"
+
+
+def test_the_voltage_of_the_battery_falls_while_it_is_drained(bench: Bench) -> None:
+    def volts() -> float:
+        said = json.loads((bench.folder / "ups1.json").read_text())
+        return float(said["vars"]["battery.voltage"])
+
+    bench.run(1)
+    full = volts()
+    bench.order(mains="off")
+    bench.run(20)
+
+    assert 21 < volts() < full < 30
+
+
 def test_a_real_cut_takes_the_place_of_a_test(bench: Bench) -> None:
     bench.driver("test.battery.start.deep")
     bench.run(5)
