@@ -11,6 +11,7 @@ VERBS = {
     "abort-backups": "backups",
     "believe": "believe",
     "budget": "budget",
+    "delays": "delays",
     "gate": "gate",
     "guest-stops": "outcomes",
     "hostrule": "hostrule",

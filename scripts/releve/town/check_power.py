@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from releve.errors import InputError
+from releve.power.delays import OFF_LEAST, Device, default_on, is_cyberpower
 from releve.power.supply import CABLE, MAINS
 from releve.town.hint import refer
 
@@ -39,6 +40,17 @@ def _device(at: tuple[str, str], ups: Ups) -> Iterator[Fault]:
     if delays[0] and delays[1] and delays[1] <= delays[0]:
         wanted = f"must be more than offdelay_seconds ({ups.offdelay_seconds})"
         yield (*at, "ondelay_seconds"), f"{ups.ondelay_seconds} {wanted}"
+        return
+    asked = Device(
+        ups.driver,
+        ups.offdelay_seconds or OFF_LEAST,
+        ups.ondelay_seconds or default_on(ups.driver),
+        ups.delays_at == "driver",
+        ups.driver == "usbhid-ups" and is_cyberpower(ups.options),
+    )
+    for fault in asked.faults():
+        name = next((one for one in ("offdelay", "ondelay") if fault.startswith(one)), "")
+        yield (*at, f"{name}_seconds" if name else "driver"), fault.removeprefix(f"{name} ")
 
 
 def _measured(town: Town, name: str, ups: Ups) -> Iterator[Fault]:

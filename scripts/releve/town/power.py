@@ -44,10 +44,16 @@ class Ups(Section):
     )
     offdelay_seconds: Seconds | None = Field(
         default=None,
-        description="From the last halt to the output going off. CyberPower: whole minutes.",
+        description=(
+            "From the last halt to the output going off, 60 or more. CyberPower, Q protocols:"
+            " whole minutes."
+        ),
     )
     ondelay_seconds: Seconds | None = Field(
-        default=None, description="That the output stays off once the mains are back."
+        default=None,
+        description=(
+            "That the output stays off once the mains are back, 120 or more; Q protocols: 180."
+        ),
     )
     mode: Literal["stock", "policy"] = Field(
         default="stock",

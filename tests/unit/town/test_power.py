@@ -16,6 +16,7 @@ from releve.town import load_town
 from releve.town.ansible_vars import inventory_of
 from releve.town.inputs import nut
 
+USB = {"ups__ups1__driver": "usbhid-ups"}
 LAB = Path(__file__).parents[3] / "inventory/lab/town.yml"
 
 
@@ -47,6 +48,16 @@ def town(folder: Path, **changes: Any) -> Any:
             {"ups__ups1__offdelay_seconds": 90, "ups__ups1__ondelay_seconds": 90},
             "90 must be more than offdelay_seconds (90)",
         ),
+        ({**USB, "ups__ups1__offdelay_seconds": 30}, "30 s is too short: say 60 s or more"),
+        (
+            {**USB, "ups__ups1__offdelay_seconds": 90, "ups__ups1__options": {"vendorid": "0764"}},
+            "90 s would be 60 s, since it is taken in whole minutes",
+        ),
+        (
+            {"ups__ups1__driver": "nutdrv_qx", "ups__ups1__ondelay_seconds": 120},
+            "120 s is too short: say 180 s or more",
+        ),
+        ({"ups__ups1__driver": "apcsmart"}, "knows no offdelay and ondelay and ends at start"),
         ({"ups__ups1__tiers": {"early": {"hosts": ["nas"]}}}, "mode stock knows no tiers"),
         (
             {"ups__ups1__mode": "policy", "ups__ups1__tiers": {"early": {"hosts": ["vault"]}}},
@@ -102,6 +113,14 @@ def test_a_client_that_cannot_log_in_is_no_secondary_but_counts(tmp_path: Path) 
     clients = {one["name"]: one for one in told["pve1"]["nut_primary_clients"]}
     assert clients["caisse"]["logs_in"] is False
     assert clients["caisse"]["stop_seconds"] == 45
+
+
+def test_a_driver_that_needs_a_longer_return_is_given_it(tmp_path: Path) -> None:
+    told = nut.inputs(town(tmp_path, ups__ups1__driver="blazer_usb"))
+    own = nut.inputs(town(tmp_path, ups__ups1__driver="apcsmart", ups__ups1__delays_at="device"))
+
+    assert told["pve1"]["nut_primary_devices"][0]["ondelay"] == 180
+    assert "ondelay" not in own["pve1"]["nut_primary_devices"][0]
 
 
 def test_a_ups_without_any_measurement_is_being_commissioned(tmp_path: Path) -> None:

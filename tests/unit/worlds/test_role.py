@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 from tests.worlds.scenarios import GATEWAY, NAS, OWN, PVE, TOWN, changed, with_host
 from tests.worlds.site import UPS, files_of
 
 from releve.errors import RefusedError
+
+PATIENT = {"nut_primary_poweroff_wait_seconds": 600}
+CYBERPOWER = {"vendorid": "0764"}
 
 
 def test_the_primary_gets_all_of_the_role_in_the_safe_order() -> None:
@@ -44,6 +48,32 @@ def test_only_a_host_with_guests_gets_the_boot_gate() -> None:
 def test_a_battery_that_is_too_weak_is_refused_in_the_role_s_words() -> None:
     with pytest.raises(RefusedError, match="or fit a battery that is measured at"):
         files_of(changed(measured=25), PVE)
+
+
+@pytest.mark.parametrize(
+    ("device", "said"),
+    [
+        ({"driver": "usbhid-ups", "offdelay": 20}, "offdelay 20 s is too short"),
+        (
+            {"driver": "usbhid-ups", "offdelay": 90, "ondelay": 150, "options": CYBERPOWER},
+            "offdelay 90 s would be 60 s.*ondelay 150 s would be 120 s",
+        ),
+        ({"driver": "nutdrv_qx", "offdelay": 60, "ondelay": 120}, "say 180 s or more"),
+        ({"driver": "apcsmart"}, "knows no offdelay and ondelay"),
+    ],
+)
+def test_delays_that_a_driver_does_not_take_are_refused(device: dict[str, Any], said: str) -> None:
+    site = changed(device={"offdelay": 60, "ondelay": 180, **device}, primary_variables=PATIENT)
+    with pytest.raises(RefusedError, match=said):
+        files_of(site, PVE)
+
+
+def test_a_driver_that_counts_in_minutes_is_told_minutes() -> None:
+    device = {"driver": "blazer_usb", "offdelay": 60, "ondelay": 180}
+    site = changed(device=device, capacity=3000, measured=3000, primary_variables=PATIENT)
+    written = {file.path: file.data for file in files_of(site, PVE)}
+
+    assert b"offdelay = 60\n  ondelay = 3\n" in written["/etc/nut/ups.conf"]
 
 
 def test_a_client_that_drives_a_ups_is_refused() -> None:

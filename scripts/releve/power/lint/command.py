@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 import re
 
+from releve.power.lint.parse import read_shell
+
 
 class Effect(enum.Enum):
     """What becomes of the host."""
@@ -13,6 +15,7 @@ class Effect(enum.Enum):
     LATE = enum.auto()  # a minute or more after everybody was told that it is now
     REBOOTS = enum.auto()
     NOTHING = enum.auto()
+    CUTS = enum.auto()  # takes the power from under itself and everybody
     UNKNOWN = enum.auto()  # a script or a program that we do not know
 
 
@@ -34,14 +37,22 @@ _IDLE = frozenset(
         "notify-send",
     ]
 )
+_SET = re.compile(r"[A-Za-z_]\w*=\S*")  # a variable for what follows
 _SUDO_FLAG = re.compile(r"-\w+")
+_SHUTDOWN_FLAGS = frozenset("HPrhkKafFct")  # of systemd's shutdown; BSD's -p is none of them
+_TIME = re.compile(r"now|\+?\d+|\d{1,2}:\d{2}")
 _SHELLS = frozenset(["sh", "bash", "dash"])
 
 
 def effect_of(command: str) -> Effect:
-    """Judge a command line by its parts; the strongest part counts."""
+    """Judge a command line by its parts; the strongest part counts.
+
+    upsmon hands it to a shell, which runs nothing of what it cannot read.
+    """
+    if read_shell(command).open_line is not None:
+        return Effect.NOTHING
     found = {_effect(part.split()) for part in _SPLIT.split(_unwrapped(command)) if part.split()}
-    for effect in (Effect.STOPS, Effect.REBOOTS, Effect.LATE, Effect.UNKNOWN):
+    for effect in (Effect.CUTS, Effect.STOPS, Effect.REBOOTS, Effect.LATE, Effect.UNKNOWN):
         if effect in found:
             return effect
     return Effect.NOTHING
@@ -65,7 +76,7 @@ def _name(word: str) -> str:
 
 
 def _effect(words: list[str]) -> Effect:  # noqa: PLR0911  # a table of programs
-    while words and _name(words[0]) in ("sudo", "exec", "nohup"):
+    while words and (_name(words[0]) in ("sudo", "exec", "nohup") or _SET.fullmatch(words[0])):
         words = words[1:]
         while words and _SUDO_FLAG.fullmatch(words[0]):
             words = words[1:]
@@ -82,6 +93,9 @@ def _effect(words: list[str]) -> Effect:  # noqa: PLR0911  # a table of programs
         return {"0": Effect.STOPS, "6": Effect.REBOOTS}.get(rest[0] if rest else "", Effect.NOTHING)
     if name == "systemctl":
         return _systemctl([word for word in rest if not word.startswith("-")])
+    if name in ("upsdrvctl", "upscmd"):
+        cuts = any(word.startswith(("shutdown", "load.off")) for word in rest)
+        return Effect.CUTS if cuts and "shutdown.stop" not in rest else Effect.NOTHING
     if name in _IDLE or (name in _SHELLS and not rest):
         return Effect.NOTHING
     return Effect.UNKNOWN
@@ -100,11 +114,17 @@ def _systemctl(verbs: list[str]) -> Effect:
 def _shutdown(rest: list[str]) -> Effect:
     """`shutdown` of systemd: without a time it waits a minute."""
     flags = {flag for word in rest if word.startswith("-") for flag in _flags(word)}
-    if {"c", "k"} & flags:
+    if {"c", "k"} & flags or flags - _SHUTDOWN_FLAGS:  # what it does not know, it refuses
         return Effect.NOTHING
     if "r" in flags:
         return Effect.REBOOTS
-    times = [word for word in rest if not word.startswith("-")]
+    times = [
+        word
+        for before, word in zip(["", *rest], rest, strict=False)
+        if not word.startswith("-") and not re.fullmatch(r"-[A-Za-z]*t", before)  # -t SECONDS
+    ]
+    if times and not _TIME.fullmatch(times[0]):
+        return Effect.NOTHING
     return Effect.STOPS if times and times[0] in ("now", "+0", "0") else Effect.LATE
 
 

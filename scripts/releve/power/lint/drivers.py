@@ -169,7 +169,8 @@ GONE = {
 NETWORK = frozenset(["apcupsd-ups", "netxml-ups", "snmp-ups"])
 # Charge and runtime are worked out from the voltage.
 Q_PROTOCOL = frozenset(["blazer_ser", "blazer_usb", "nutdrv_qx"])
-MINUTES_ON = frozenset(["blazer_ser", "blazer_usb", "safenet"])  # whose ondelay is in minutes
+# Whose ondelay is in minutes.
+MINUTES_ON = frozenset(["blazer_ser", "blazer_usb", "mge-utalk", "powerpanel", "safenet"])
 # Seconds until the output goes off, unless `offdelay` says otherwise (their man pages).
 OFF_DEFAULT = {
     "usbhid-ups": 20,

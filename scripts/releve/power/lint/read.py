@@ -42,6 +42,7 @@ UPSD = {
     "DISABLE_WEAK_SSL": 2, "LISTEN": 2, "MAXAGE": 2, "MAXCONN": 2, "STATEPATH": 2,
     "TRACKINGDELAY": 2,
 }  # fmt: skip
+NUMBERS = ("MAXAGE", "MAXCONN", "TRACKINGDELAY")  # of upsd.conf; another word is not taken
 UPSMON = {
     "CERTHOST": 5, "CERTIDENT": 3, "CERTPATH": 2, "CERTVERIFY": 2, "DEADTIME": 2, "DEBUG_MIN": 2,
     "FINALDELAY": 2, "FORCESSL": 2, "HOSTSYNC": 2, "MINSUPPLIES": 2, "NOCOMMWARNTIME": 2,
@@ -138,7 +139,8 @@ def read_upsd(lines: list[Line]) -> UpsdConf:
             continue
         name = line.words[0]
         known = "DEBUG_MIN" if name.upper() == "DEBUG_MIN" else name
-        if len(line.words) < UPSD.get(known, 99):
+        numeric = name not in NUMBERS or "".join(line.words[1:2])[:1].isdigit()
+        if len(line.words) < UPSD.get(known, 99) or not numeric:
             unknown.append(_unknown(line))
         elif name == "LISTEN":
             port = line.words[2] if len(line.words) > 2 else PORT  # noqa: PLR2004

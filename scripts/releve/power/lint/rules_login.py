@@ -5,9 +5,11 @@ The upsd is this host's own, or the one whose directory was given beside it.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from releve.power.lint.finding import Rules, Spot
+from releve.power.lint.model import atoi
 from releve.power.lint.rules_ups import is_simulated
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from releve.power.lint.model import Configuration, Monitor, User
 
 RULES = Rules()
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:%-]*|::[A-Fa-f0-9.:]*")  # name, IPv4, IPv6
 FILE = "upsmon.conf"
 
 
@@ -112,6 +115,19 @@ def nobody_listens(conf: Configuration) -> Iterator[Spot]:
 
 
 @RULES.refuse(
+    "UM_HOST_INVALID",
+    "{at} names no host and port that there could be: this host watches nothing there",
+    "write UPS@ADDRESS or UPS@ADDRESS:PORT",
+)
+def host_invalid(conf: Configuration) -> Iterator[Spot]:
+    """Find a place that nobody filled in, or that is written as a URL."""
+    for one in conf.monitors:
+        known = _HOST.fullmatch(one.host) and re.fullmatch(r"[1-9][0-9]{0,4}", one.port)
+        if not known:
+            yield Spot(FILE, one.line, one.system)
+
+
+@RULES.refuse(
     "UM_LOCAL_MONITOR_IN_NETCLIENT",
     "a client (MODE=netclient) watches {at} on itself, where no upsd runs",
     "name the primary's address, or set MODE=netserver",
@@ -152,6 +168,32 @@ def secondary_with_drivers(conf: Configuration) -> Iterator[Spot]:
         for one in conf.sections if flagged else ():
             if not is_simulated(one):
                 yield Spot("ups.conf", one.line, one.name)
+
+
+@RULES.warn(
+    "UM_UPS_NOT_MONITORED",
+    "no MONITOR line watches [{at}], and the late hook of this host cuts it all the same, with"
+    " whatever hangs on it",
+    "watch it, too (power value 0 where it does not feed this host), or set sdorder = -1",
+)
+def not_monitored(conf: Configuration) -> Iterator[Spot]:
+    """Find a device that is cut and that nobody asks: upsdrvctl takes every section."""
+    leads = any(one.is_primary and conf.is_own(one.host) for one in conf.monitors)
+    flagged = conf.upsmon is not None and conf.upsmon.last("POWERDOWNFLAG") is not None
+    watched = {one.ups.lower() for one in conf.monitors if conf.is_own(one.host)}
+    for one in conf.sections if leads and flagged else ():
+        spared = atoi(one.value("sdorder") or "0") < 0
+        seen = one.name.lower() in watched or _is_source(conf, one.name.lower())
+        if not seen and not spared and not is_simulated(one):
+            yield Spot("ups.conf", one.line, one.name)
+
+
+def _is_source(conf: Configuration, name: str) -> bool:
+    """Tell whether a device is watched through another one: our policy, a clone, a repeater."""
+    ports = [(one.value("port") or "").lower() for one in conf.sections]
+    return any(
+        port == name or port.endswith(f"-{name}") or port.startswith(f"{name}@") for port in ports
+    )
 
 
 @RULES.warn(

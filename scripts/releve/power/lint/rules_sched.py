@@ -18,6 +18,7 @@ SHORT = 60  # seconds on battery; many cuts last longer
 BLIP = 5  # seconds; the shortest cuts
 # The event that ends what another began.
 ENDS = {"ONBATT": "ONLINE", "COMMBAD": "COMMOK"}
+NO_CUT = ("NOCOMM", "REPLBATT", "CAL", "OFF", "BYPASS", "NOPARENT")
 _STOPS = re.compile(r"shut|power[-_ ]?(off|down)|halt|fsd|kill|stop|\boff\b", re.IGNORECASE)
 _MAY_STOP = re.compile(rf"{_STOPS.pattern}|on[-_]?batt|critical|early", re.IGNORECASE)  # as a timer
 _TELLS = re.compile(
@@ -63,7 +64,8 @@ def stops_site(conf: Configuration, at: At) -> bool:
     branch = _branch(conf, at.first)
     if branch is not None:
         return _STOPPING.search(branch) is not None
-    words = _STOPS if at.command == "EXECUTE" and at.event.upper() == "ONBATT" else _MAY_STOP
+    tells = at.event.upper() in NO_CUT or (at.command, at.event.upper()) == ("EXECUTE", "ONBATT")
+    words = _STOPS if tells else _MAY_STOP
     return words.search(at.first) is not None and _TELLS.search(at.first) is None
 
 
@@ -247,9 +249,27 @@ def short_timer(conf: Configuration) -> Iterator[Spot]:
 def lowbatt(conf: Configuration) -> Iterator[Spot]:
     """Find a stop that needs no cut."""
     for at in conf.sched.ats if conf.sched else ():
-        at_once = at.event.upper() == "LOWBATT" and at.command == "EXECUTE"
-        if at_once and stops_site(conf, at):
+        heard = at.event.upper() == "LOWBATT" and _does(at)
+        if heard and stops_site(conf, at):
             yield Spot(FILE, at.line, at.first)
+
+
+@RULES.warn(
+    "US_STOPS_ON_MAINS",
+    "{at}: a message that comes with the mains present stops the site",
+    "let it tell somebody; what stops the site is time on battery, or upsmon",
+)
+def stops_on_mains(conf: Configuration) -> Iterator[Spot]:
+    """Find a stop at an event that is no power cut."""
+    for at in conf.sched.ats if conf.sched else ():
+        event = at.event.upper()
+        if event in NO_CUT and _does(at) and _called(conf, event) and stops_site(conf, at):
+            yield Spot(FILE, at.line, f"{event} {at.first}")
+
+
+def _does(at: At) -> bool:
+    """Tell whether a line begins something."""
+    return at.command in ("EXECUTE", "START-TIMER")
 
 
 @RULES.warn(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from releve.power.lint import drivers
+from releve.power.lint.driver_values import MIBS
 from releve.power.lint.finding import Rules, Spot
 from releve.power.lint.model import Section, atoi
 
@@ -234,6 +235,20 @@ def network_driver(conf: Configuration) -> Iterator[Spot]:
     for one in conf.sections:
         if one.driver in drivers.NETWORK:
             yield _at_driver(one)
+
+
+@RULES.warn(
+    "UC_SNMP_MIB_UNKNOWN",
+    "snmp-ups of NUT 2.8.1 has no table of that name ({at}) and ends at start",
+    "leave mibs out, or take a name of snmp-ups(8); `pw` is called eaton_pw_nm2 now, `pxgx_ups`"
+    " eaton_pxg_ups",
+)
+def mib_unknown(conf: Configuration) -> Iterator[Spot]:
+    """Find a table that was renamed, or never was."""
+    for one in conf.sections:
+        found = one.find("mibs") if one.driver == "snmp-ups" else None
+        if found and found.value not in MIBS:
+            yield Spot(FILE, found.line, f"{one.name}:{found.value}")
 
 
 @RULES.warn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,14 @@ from releve.power.lint.model import EVERYWHERE, is_loopback
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from releve.power.lint.model import Configuration, User
+    from releve.power.lint.model import Configuration, Listen, User
 
 RULES = Rules()
 FILE, USERS = "upsd.conf", "upsd.users"
 SERVES = ("standalone", "netserver", None)  # modes in which upsd runs, or may run
 SAFE_PASSWORD = re.compile(r"[A-Za-z0-9_-]+")
 LEAST_LENGTH = 8
+MOST_PORT = 65535
 # Words that stand in examples and guides, whatever surrounds them.
 _EXAMPLES = re.compile(
     r"pass|passwd|secret|admin|change.?me|fix.?me|mima|hunter2|12345|qwerty|letmein|example|monitor"
@@ -70,6 +72,34 @@ def listen_absent(conf: Configuration) -> Iterator[Spot]:
         numeric = re.fullmatch(r"[0-9.]+|[0-9A-Fa-f:]+", one.address) is not None
         if not here and numeric and known is not None and one.address not in known:
             yield Spot(FILE, one.line, one.address)
+
+
+@RULES.refuse(
+    "UD_LISTEN_INVALID",
+    "{at} can be no address and port, for which upsd ends at start",
+    "write LISTEN ADDRESS PORT, with a blank between the two",
+)
+def listen_invalid(conf: Configuration) -> Iterator[Spot]:
+    """Find what getaddrinfo() gives up."""
+    for one in conf.upsd.listens if conf.upsd else ():
+        if not _could_be(one):
+            yield Spot(FILE, one.line, f"{one.address} {one.port}")
+
+
+def _could_be(listen: Listen) -> bool:
+    """Tell whether the resolver may take it: an address, a name; a port number or a service."""
+    port = listen.port
+    if not (int(port) <= MOST_PORT if port.isascii() and port.isdigit() else port.isalnum()):
+        return False
+    address = listen.address.partition("%")[0]
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        if re.fullmatch(r"[0-9.]+", address):  # as inet_aton: 127.1 is an address, too
+            parts = address.split(".")
+            return len(parts) <= 4 and all(one.isdigit() and int(one) <= 255 for one in parts)  # noqa: PLR2004  # bytes
+        return address in EVERYWHERE or re.fullmatch(r"[A-Za-z0-9._-]+", address) is not None
+    return True
 
 
 @RULES.warn(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from releve.power.lint import drivers
 from releve.power.lint.command import Effect, effect_of, uses_sudo
 from releve.power.lint.finding import Rules, Spot
+from releve.power.lint.model import atoi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,6 +144,18 @@ def command_idle(conf: Configuration) -> Iterator[Spot]:
     """Find a command that does nothing."""
     command, line = _command(conf)
     if command is not None and effect_of(command) is Effect.NOTHING:
+        yield Spot(FILE, line)
+
+
+@RULES.refuse(
+    "UM_SHUTDOWNCMD_CUTS",
+    "SHUTDOWNCMD sends the cut to the UPS while this host and others still run",
+    'write SHUTDOWNCMD "/sbin/shutdown -h +0" and leave the cut to the late hook',
+)
+def command_cuts(conf: Configuration) -> Iterator[Spot]:
+    """Find a command that takes the power away."""
+    command, line = _command(conf)
+    if command is not None and effect_of(command) is Effect.CUTS:
         yield Spot(FILE, line)
 
 
@@ -340,6 +353,19 @@ def deadtime(conf: Configuration) -> Iterator[Spot]:
     found = conf.upsmon.last("DEADTIME") if conf.upsmon else None
     if conf.upsmon and found and conf.upsmon.number("DEADTIME", 0) > DEADTIME_MOST:
         yield Spot(FILE, found.number, str(conf.upsmon.number("DEADTIME", 0)))
+
+
+@RULES.warn(
+    "UM_POLL_INVALID",
+    "{at} is not a number of seconds above 0: upsmon polls without a pause",
+    "set POLLFREQ and POLLFREQALERT to 5 or less",
+)
+def poll_invalid(conf: Configuration) -> Iterator[Spot]:
+    """Find a pause of nothing; a negative one is ignored."""
+    for name in ("POLLFREQ", "POLLFREQALERT") if conf.upsmon else ():
+        found = conf.upsmon.last(name) if conf.upsmon else None
+        if found and atoi(found.words[1]) == 0:
+            yield Spot(FILE, found.number, name)
 
 
 @RULES.warn(

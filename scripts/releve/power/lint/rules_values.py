@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from releve.power.delays import MINUTE, OFF_LEAST, Q_ON_LEAST, Device, is_cyberpower
 from releve.power.lint import drivers
+from releve.power.lint.driver_values import wrong_values
 from releve.power.lint.finding import Rules, Spot
 from releve.power.lint.model import atoi
 
@@ -15,10 +17,11 @@ if TYPE_CHECKING:
 
 RULES = Rules()
 FILE = "ups.conf"
-OFF_LEAST = 60  # seconds; hosts that are still at their last unmounts need them
-GE_ON_MINUTES = 3  # below it some Q protocol devices turn off and never return (drivers/blazer.c)
-CYBERPOWER = "0764"
 LOW_MOST = 50  # percent
+RUNTIME_LOW_MOST = 3600  # seconds; the same bound as RL_ABSURD of the readings
+MEASURED = (
+    "battery.charge", "battery.runtime", "battery.voltage", "input.voltage", "ups.load",
+)  # fmt: skip
 RATIO_LEAST = 0.7  # empty to full of one lead-acid battery is about 0.8
 
 
@@ -48,6 +51,18 @@ def poll_invalid(conf: Configuration) -> Iterator[Spot]:
     ]:
         if one.name == "pollinterval" and one.value is not None and atoi(one.value) <= 0:
             yield Spot(FILE, one.line)
+
+
+@RULES.refuse(
+    "UC_OPTION_VALUE",
+    "the driver of this device does not take the value of {at} (or misses it) and ends at start",
+    "see the driver's man page for what it takes",
+)
+def option_value(conf: Configuration) -> Iterator[Spot]:
+    """Find a value that a driver would die of."""
+    for one in conf.sections:
+        for name, option in wrong_values(one):
+            yield _spot(one, option, f"{one.name}:{name}")
 
 
 @RULES.note(
@@ -83,36 +98,64 @@ def off_short(conf: Configuration) -> Iterator[Spot]:
 def cyberpower(conf: Configuration) -> Iterator[Spot]:
     """Find a delay that this maker does not have."""
     for one in conf.sections:
-        vendor = (one.value("vendorid") or "").lower().removeprefix("0x")
-        if one.driver == "usbhid-ups" and vendor == CYBERPOWER:
+        if _is_cyberpower(one):
             off = _number(one, "offdelay")
             off = drivers.OFF_DEFAULT["usbhid-ups"] if off is None else off
-            if off < OFF_LEAST or off % 60:
+            if off < OFF_LEAST or off % MINUTE:
                 yield _spot(one, one.find("offdelay"))
 
 
+def _is_cyberpower(section: Section) -> bool:
+    """Tell whether the options, or the name that somebody gave it, say so."""
+    said = {option.name.lower(): option.value or "" for option in section.options}
+    named = {**said, "desc": f"{said.get('desc', '')} {section.name}"}
+    return section.driver == "usbhid-ups" and is_cyberpower(named)
+
+
+def _on_seconds(section: Section) -> int | None:
+    """Return the on delay in seconds, None when it is not set or switched off (-1)."""
+    on = _number(section, "ondelay")
+    if on is None or on < 0:
+        return None
+    return on * MINUTE if section.driver in drivers.MINUTES_ON else on
+
+
 def _on_too_soon(section: Section) -> bool:
-    on, off = _number(section, "ondelay"), _number(section, "offdelay")
+    on, off = _on_seconds(section), _number(section, "offdelay")
     if on is None:
         return False
-    if section.driver in drivers.MINUTES_ON:
-        seconds = on * 60
-        early = on < GE_ON_MINUTES
-    else:
-        seconds, early = on, False
+    if section.driver in drivers.MINUTES_ON & drivers.Q_PROTOCOL and on < Q_ON_LEAST:
+        return True
+    set_here = off is not None
+    off = drivers.OFF_DEFAULT.get(section.driver) if off is None else off
     if off is None:
-        off = drivers.OFF_DEFAULT.get(section.driver)
-    return early or (off is not None and seconds <= off)
+        return False
+    minutes = _is_cyberpower(section) and set_here
+    off, on = Device(section.driver, off, on, whole_minutes=minutes).taken
+    return on <= off
 
 
 @RULES.refuse(
     "UC_ONDELAY_LE_OFFDELAY",
     "[{at}] may come on before it has gone off, and then stays off for ever",
-    "set offdelay to 60 and ondelay to 120 (blazer and safenet count ondelay in minutes: 3)",
+    "set offdelay to 60 and ondelay to 120 (blazer counts ondelay in minutes: 3)",
 )
 def on_too_soon(conf: Configuration) -> Iterator[Spot]:
     """Find a return that comes too soon."""
     yield from (_spot(one, one.find("ondelay")) for one in conf.sections if _on_too_soon(one))
+
+
+@RULES.warn(
+    "UC_ONDELAY_Q_SHORT",
+    "[{at}] comes on less than 180 s after it went off, which some Q protocol devices never do",
+    "set ondelay to 180",
+)
+def on_short(conf: Configuration) -> Iterator[Spot]:
+    """Find a return that old firmware does not know; blazer's is refused."""
+    for one in conf.sections:
+        on = _on_seconds(one) or 0
+        if one.driver in drivers.Q_PROTOCOL and 0 < on < Q_ON_LEAST and not _on_too_soon(one):
+            yield _spot(one, one.find("ondelay"))
 
 
 @RULES.warn(
@@ -170,7 +213,8 @@ def override_unused(conf: Configuration) -> Iterator[Spot]:
 def ignore_alone(conf: Configuration) -> Iterator[Spot]:
     """Find a UPS whose low battery may never be said."""
     for one in conf.sections:
-        if one.find("ignorelb") and not [*_low(one, "charge"), *_low(one, "runtime")]:
+        found = [*_low(one, "charge"), *_low(one, "runtime")]
+        if one.find("ignorelb") and not any(atoi(option.value or "") > 0 for option in found):
             yield _spot(one, one.find("ignorelb"))
 
 
@@ -187,6 +231,46 @@ def low_too_high(conf: Configuration) -> Iterator[Spot]:
             if atoi(option.value or "") >= LOW_MOST:
                 text = f"{one.name}:{option.name}={atoi(option.value or '')}"
                 yield _spot(one, option, text)
+
+
+@RULES.warn(
+    "UC_RUNTIME_LOW_HUGE",
+    "battery.runtime.low of [{at}] is more than an hour: the battery is low as soon as it is used",
+    "take the threshold from the budget; it is in seconds",
+)
+def runtime_huge(conf: Configuration) -> Iterator[Spot]:
+    """Find a threshold that most batteries are always below."""
+    for one in conf.sections:
+        for option in _low(one, "runtime"):
+            if atoi(option.value or "") > RUNTIME_LOW_MOST:
+                yield _spot(one, option)
+
+
+@RULES.refuse(
+    "UC_OVERRIDE_STATUS",
+    "[{at}] overrides ups.status: whatever happens, that is what everybody is told",
+    "remove the line",
+)
+def status_frozen(conf: Configuration) -> Iterator[Spot]:
+    """Find a UPS that can no longer say that it is on battery."""
+    for one in conf.sections:
+        found = one.find("override.ups.status")
+        if found:
+            yield _spot(one, found)
+
+
+@RULES.warn(
+    "UC_OVERRIDE_MEASURED",
+    "an override takes the place of what the UPS measures ({at}): it never changes again",
+    "remove the line",
+)
+def measured_frozen(conf: Configuration) -> Iterator[Spot]:
+    """Find a measured value that was made to stand still."""
+    for one in conf.sections:
+        for name in MEASURED:
+            found = one.find(f"override.{name}")
+            if found:
+                yield _spot(one, found, f"{one.name}:{found.name}")
 
 
 @RULES.warn(

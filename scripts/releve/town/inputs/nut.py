@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from releve.power.delays import ON_LEAST, default_on
 from releve.power.supply import CABLE
 from releve.town.order import start_order
 
@@ -67,7 +68,9 @@ def _device(town: Town, name: str, ups_name: str) -> dict[str, Any]:
     }
     if ups.battery_installed:
         told["battery_installed"] = ups.battery_installed.isoformat()
-    delays = {"offdelay": ups.offdelay_seconds, "ondelay": ups.ondelay_seconds}
+    least = default_on(ups.driver)  # of some drivers it is more than the role's own
+    on = ups.ondelay_seconds or (least if least > ON_LEAST else None)
+    delays = {"offdelay": ups.offdelay_seconds, "ondelay": on}
     return told | {key: value for key, value in delays.items() if value is not None}
 
 

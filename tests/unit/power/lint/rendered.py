@@ -48,6 +48,7 @@ def primary(**changed: Any) -> dict[str, str]:
         "nut_primary_secondary_password": SECONDARY_PASSWORD,
         "nut_primary_hostsync": 120,
         "__nut_primary_devices": [device],
+        "__nut_primary_delays": {"ups1": {"offdelay": 60, "ondelay": 120, "faults": []}},
         "__nut_primary_followed": [
             {"name": "ups1", "device": "ups1", "virtual": False, "supplies": 1}
         ],
