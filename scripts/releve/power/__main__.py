@@ -13,7 +13,7 @@ VERBS = {
     "budget": "budget",
     "delays": "delays",
     "gate": "gate",
-    "guest-stops": "outcomes",
+    "guest-stops": "stop_history",
     "hostrule": "hostrule",
     "lint": "lint.verb",
     "look": "look",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from releve.power import guests, tasks
-from releve.power.outcomes import RECORD
+from releve.power.stop_history import NOTE, note, this_life
 from releve.power.stops import LOCKS, Handling
 
 if TYPE_CHECKING:
@@ -232,22 +231,11 @@ def run_all(commands: Iterable[Sequence[str]], limit: float) -> list[str]:
     return faults
 
 
-def keep(done: Done, file: Path) -> None:
-    """Write what was done where it survives the power; the folder is made."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as stream:
-        json.dump(asdict(done), stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(file)
-
-
 def main(arguments: list[str]) -> int:
     """End the backups; always 0, since nothing that fails here may keep the host from stopping."""
     parser = argparse.ArgumentParser(prog="power.pyz abort-backups")
     parser.add_argument("--deadline", type=float, default=DEADLINE, help="seconds for all of it")
-    parser.add_argument("--record", type=Path, default=Path(RECORD), help="where it is noted")
+    parser.add_argument("--record", type=Path, default=NOTE, help="where it is noted")
     parser.add_argument("--check", action="store_true", help="say what would be done, do nothing")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
@@ -261,7 +249,7 @@ def main(arguments: list[str]) -> int:
         return 0
     done = abort_backups(host, options.deadline)
     try:
-        keep(done, options.record)
+        note(options.record, asdict(done) | {"boot": this_life().boot})
     except OSError as error:
         LOG.warning("%s: not noted: %s", options.record, error)
     return 0

@@ -38,7 +38,7 @@ class Settings:
     measured_seconds (of its last stop); order and stop_seconds may be None (PVE's defaults); of
     kind plain: not Proxmox VE stops it, and stop_seconds are all that it takes. A
     client is {name, stop_seconds} and, where it differs, logs_in (true), guests (its own, it stays
-    logged in until they have stopped), notice_seconds (until it sees the shutdown without a
+    logged in until they have stopped), abort_seconds (its own), notice_seconds (until it sees the shutdown without a
     login) and serves ([images, backup, ...]: shares that the primary has mounted); where `ups`
     is named, also what `supply.deaf` asks for: the switches between, fed by which of `batteries`
     (UPS -> its capacity).
@@ -211,7 +211,9 @@ def _held(one: Settings, client: dict[str, Any], *, expected: bool) -> float:
     if not guests:
         return one.finaldelay
     workers = int(client.get("workers", 1))
-    return one.finaldelay + _tools(guests) + seconds(guests, workers, expected=expected)
+    tools, abort = _tools(guests), client.get("abort_seconds")
+    ending = int(one.abort_seconds if abort is None else abort) if tools and not expected else 0
+    return one.finaldelay + ending + tools + seconds(guests, workers, expected=expected)
 
 
 def _tools(guests: list[Guest]) -> int:

@@ -7,20 +7,17 @@ Standard library only.
 
 from __future__ import annotations
 
-import argparse
 import enum
-import json
 import math
 import re
-import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from releve.power import tasks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
 KINDS = {"qmshutdown": "qemu", "vzshutdown": "lxc"}
 STOPPING = re.compile(r"Stopping (?:VM|CT) (\d+) \(timeout = (\d+) seconds\)")
@@ -28,7 +25,9 @@ STOPPING = re.compile(r"Stopping (?:VM|CT) (\d+) \(timeout = (\d+) seconds\)")
 FORCED = re.compile(r"terminating now with SIG(?:TERM|KILL)")
 PAUSED = "VM is paused - stop instead of shutdown"
 SAME_STOP = 7200.0  # seconds from the note of a stop within which its last `stopall` begins
-RECORD = "/var/lib/releve/power-stop.json"  # what abort-backups leaves
+STARTS = {"qmstart", "vzstart", "qmresume", "vzresume"}
+# After these a guest does not run here any more, or it was a new one that never did.
+ENDS = {*KINDS, "qmstop", "vzstop", "qmigrate", "vzmigrate", "qmdestroy", "vzdestroy"}
 RESULT = re.compile(r"TASK (?:OK|WARNINGS: \d+|ERROR: (?P<error>.*))")
 
 
@@ -125,11 +124,7 @@ def last(folder: Path, were_running: Iterable[int] = (), begun: float | None = N
     is told from the stop of another day by it. When a task ended is the time of its log's last
     line: the index may get its time only after the boot.
     """
-    known = {
-        task.upid: task
-        for name in ("index.1", "index", "active")
-        for task in tasks.listed(tasks.read(folder / name))
-    }
+    known = known_tasks(folder)
     wholes = sorted(
         (task for task in known.values() if task.kind == "stopall"), key=lambda task: task.started
     )
@@ -159,20 +154,22 @@ def _seconds(folder: Path, task: tasks.Task) -> float:
         return 0.0
 
 
-def main(arguments: list[str]) -> int:
-    """Print the ends of the last stop as JSON."""
-    parser = argparse.ArgumentParser(prog="power.pyz guest-stops")
-    parser.add_argument("--record", default=RECORD, help="what abort-backups left")
-    options = parser.parse_args(arguments)
-    content: dict[str, Any] = {}
-    try:
-        content = json.loads(tasks.read(Path(options.record)) or "{}")
-    except ValueError:
-        sys.stderr.write(f"{options.record}: not readable, what ran is taken from the records\n")
-    stops = last(tasks.TASKS, content.get("running", ()), content.get("at"))
-    listing = [
-        {"vmid": one.vmid, "end": one.end, "why": one.why, "seconds": one.seconds} for one in stops
-    ]
-    json.dump({"stops": listing}, sys.stdout)
-    sys.stdout.write("\n")
-    return 0
+def started(folder: Path, since: float, until: float) -> list[int]:
+    """Return the guests that were started in that time and not stopped since, by their tasks.
+
+    Who ended by itself, without Proxmox VE, cannot be told from who still ran.
+    """
+    last_word: dict[int, str] = {}
+    for task in sorted(known_tasks(folder).values(), key=lambda task: (task.started, task.pid)):
+        if since <= task.started < until and task.id.isdigit() and task.kind in STARTS | ENDS:
+            last_word[int(task.id)] = task.kind
+    return sorted(vmid for vmid, kind in last_word.items() if kind in STARTS)
+
+
+def known_tasks(folder: Path) -> dict[str, tasks.Task]:
+    """Return UPID -> task of all that Proxmox VE still lists."""
+    return {
+        task.upid: task
+        for name in ("index.1", "index", "active")
+        for task in tasks.listed(tasks.read(folder / name))
+    }

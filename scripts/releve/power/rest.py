@@ -11,13 +11,17 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from releve.power.backups import ThisHost, abort_backups
 from releve.power.guests import node_of
+from releve.power.stop_history import NOTE, note, read, this_life
 from releve.power.stops import TOOLS, seconds
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from releve.power.backups import Host
 
 STOPALL = ("pvesh", "--nooutput", "create", "/nodes/localhost/stopall")
@@ -39,10 +43,21 @@ def stop_rest(host: Host, workers: int) -> list[str]:
     return [*done.named, *faults, *cut]
 
 
+def note_down(file: Path, boot: str, now: float) -> None:
+    """Add to the note of this stop that the guests are down, Unix time; raises OSError."""
+    noted = read(file)
+    if noted.get("boot") == boot:
+        note(file, noted | {"guests_down_at": now})
+
+
 def main(arguments: list[str]) -> int:
     """Stop what still runs; always 0, as nothing here may keep the host from stopping."""
     argparse.ArgumentParser(prog="power.pyz stop-rest").parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     for line in stop_rest(ThisHost(), node_of().workers):
         LOG.warning("%s", line)
+    try:
+        note_down(NOTE, this_life().boot, time.time())
+    except OSError as error:
+        LOG.warning("%s: not noted: %s", NOTE, error)
     return 0

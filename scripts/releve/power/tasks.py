@@ -70,16 +70,18 @@ def read(file: Path) -> str:
         return ""
 
 
+def start_ticks(pid: int, proc: Path = PROC) -> int | None:
+    """Return when a process that lives began, in ticks since boot; None: there is none."""
+    _, _, fields = read(proc / str(pid) / "stat").rpartition(")")
+    words = fields.split()
+    if len(words) <= STARTTIME_FIELD or words[0] == "Z" or not words[STARTTIME_FIELD].isdigit():
+        return None
+    return int(words[STARTTIME_FIELD])
+
+
 def is_running(task: Task, proc: Path = PROC) -> bool:
     """Tell whether the task's own process lives: the number alone may be another's by now."""
-    _, _, fields = read(proc / str(task.pid) / "stat").rpartition(")")
-    words = fields.split()
-    return (
-        len(words) > STARTTIME_FIELD
-        and words[0] != "Z"
-        and words[STARTTIME_FIELD].isdigit()
-        and int(words[STARTTIME_FIELD]) == task.pstart
-    )
+    return start_ticks(task.pid, proc) == task.pstart
 
 
 def running(tasks: Path = TASKS, proc: Path = PROC) -> list[Task]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from releve.power.backups import abort_backups, keep, run_all
+from releve.power.backups import abort_backups, run_all
 from releve.power.guests import Live
 from releve.power.rest import STOPALL, stop_rest
 from releve.power.stops import Guest
@@ -15,7 +14,6 @@ from releve.power.tasks import Task, task_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
 
 def task(kind: str, vmid: int | str, pid: int) -> Task:
@@ -171,13 +169,6 @@ def test_a_configuration_that_stays_busy_is_named_with_its_process() -> None:
     (sentence,) = abort_backups(host, 30).named
 
     assert sentence.startswith("guest101 (101): process 4711 still works on its configuration")
-
-
-def test_it_is_noted_for_the_time_after_the_boot(tmp_path: Path) -> None:
-    file = tmp_path / "new" / "stop.json"
-    keep(abort_backups(Host([live(101)]), 30), file)
-
-    assert json.loads(file.read_text())["running"] == [101]
 
 
 def test_nothing_is_asked_again_when_all_have_stopped() -> None:

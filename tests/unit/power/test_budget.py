@@ -118,12 +118,22 @@ def test_hostsync_has_to_cover_a_client_with_guests() -> None:
     other = {"name": "pve2", "stop_seconds": 30, "guests": guests}
     (fault,) = budget_of(but(clients=[other])).faults
 
-    # 5 until it looks, 5 final delay, 4 for the tools, 26.25 rounded up
+    # 5 until it looks, 5 final delay, 15 for backups, 4 for the tools, 26.25 rounded up
     assert fault.startswith(
-        "pve2 stays logged in for 41 s while its guests stop, HOSTSYNC waits 15"
+        "pve2 stays logged in for 56 s while its guests stop, HOSTSYNC waits 15"
     )
-    assert budget_of(but(clients=[other], hostsync=41)).faults == []
+    assert budget_of(but(clients=[other], hostsync=56)).faults == []
     assert "let it log in" in budget_of(but(clients=[other | {"logs_in": False}])).faults[0]
+
+
+def test_a_client_ends_backups_for_as_long_as_it_says_itself() -> None:
+    guests = [{"name": "a", "order": 1, "stop_seconds": 9}]
+    other = {"name": "pve2", "stop_seconds": 30, "guests": guests, "abort_seconds": 60}
+    (fault,) = budget_of(but(clients=[other])).faults
+
+    assert fault.startswith("pve2 stays logged in for 101 s")
+    plain = [guests[0] | {"kind": "plain"}]  # no Proxmox VE, no backups
+    assert budget_of(but(clients=[other | {"guests": plain}], hostsync=20)).faults == []
 
 
 def test_disks_on_a_client_that_stops_first_are_refused() -> None:

@@ -59,7 +59,7 @@ def primary(**changed: Any) -> dict[str, str]:
 
 def secondary(**changed: Any) -> dict[str, str]:
     """Return the files of a client of that host."""
-    monitor = {"ups": "ups1", "server": ADDRESS, "supplies": 1, "tls": True}
+    monitor = {"ups": "ups1", "server": ADDRESS, "supplies": 1, "tls": True, "user": "secondary"}
     values = _defaults("nut_secondary") | {
         "ansible_managed": "Ansible managed",
         "nut_secondary_password": SECONDARY_PASSWORD,
