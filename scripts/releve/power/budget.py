@@ -38,10 +38,10 @@ class Settings:
     measured_seconds (of its last stop); order and stop_seconds may be None (PVE's defaults); of
     kind plain: not Proxmox VE stops it, and stop_seconds are all that it takes. A
     client is {name, stop_seconds} and, where it differs, logs_in (true), guests (its own, it stays
-    logged in until they have stopped), abort_seconds (its own), notice_seconds (until it sees the shutdown without a
-    login) and serves ([images, backup, ...]: shares that the primary has mounted); where `ups`
-    is named, also what `supply.deaf` asks for: the switches between, fed by which of `batteries`
-    (UPS -> its capacity).
+    logged in until they have stopped), abort_seconds (its own), notice_seconds (until it sees the
+    shutdown without a login) and serves ([images, backup, ...]: shares that the primary has
+    mounted); where `ups` is named, also what `supply.deaf` asks for: the switches between, fed by
+    which of `batteries` (UPS -> its capacity).
 
     `abort_seconds` go before the guests' stop, for the end of backups. `supplies` of the primary,
     of which it cannot do without `min_supplies`; `measured_alone`: with the whole load on this UPS.
