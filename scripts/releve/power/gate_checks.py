@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from releve.power.doubts import DOUBTS
 from releve.power.lint.drivers import OURS
-from releve.power.readings import read
+from releve.power.readings import number, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,6 +19,7 @@ Verdict = Literal["passed", "warning", "failed"]
 IN_MEMORY = ("/run/", "/var/run/")
 MODES = {"primary": ("netserver", "standalone"), "secondary": ("netclient",)}
 LIVE_VOLTS = 40.0  # less is no mains, anywhere
+CHARGE_LOW_MOST = 80  # percent; a UPS that is low there is low at the first look
 _OTHERWISE_SAID = ("ST_FSD", "ST_EMPTY", "ST_MISSING", "ST_NO_POWER_TOKEN")  # by other checks
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
 
@@ -158,6 +159,7 @@ def _ups_checks(ups: UpsLook, *, primary: bool) -> Iterator[Check]:
     real = primary and not ups.virtual  # whoever has the cable answers for the UPS itself
     if ups.variables and real:
         yield _mains(ups)
+        yield _own_thresholds(ups)
     yield _check(
         "no-fsd",
         "FSD" not in ups.status,
@@ -204,6 +206,21 @@ def _mains(ups: UpsLook) -> Check:
         value = f"input.voltage {volts:g} V; no cut was measured yet"
     remedy = "pull the plug with `releve power measure`: a UPS that never says OB may guard nothing"
     return _check("mains-state", good, value, remedy, ups.name)
+
+
+def _own_thresholds(ups: UpsLook) -> Check:
+    """Ask whether the UPS itself calls its battery low before it has carried anything."""
+    charge = number(ups.variables.get("battery.charge.low"))
+    runtime = number(ups.variables.get("battery.runtime.low"))
+    capacity = ups.record.capacity_seconds if ups.record else None
+    shown = f"charge.low {charge or 0:g} %, runtime.low {runtime or 0:g} s"
+    ours = "driver.flag.ignorelb" in ups.variables
+    early = (charge or 0) >= CHARGE_LOW_MOST or (capacity is not None and (runtime or 0) > capacity)
+    remedy = (
+        f"set them lower at the UPS (`upsrw`, below {CHARGE_LOW_MOST} %), or measure it for own"
+        " thresholds (ignorelb): as it is, each short cut stops the site"
+    )
+    return _check("own-thresholds", ours or not early, shown, remedy, ups.name)
 
 
 def _measured(ups: UpsLook) -> Check:

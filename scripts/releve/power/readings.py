@@ -68,7 +68,9 @@ _FACTORY_DATES = re.compile(r"1980|2001[/-]09[/-]25|2001[/-]0[01]")
 _DATES = (
     re.compile(r"(?P<y>\d{4})[/.-](?P<m>\d{1,2})[/.-](?P<d>\d{1,2})\b"),
     re.compile(r"(?P<m>\d{1,2})[/.-](?P<d>\d{1,2})[/.-](?P<y>\d{2}|\d{4})\b"),
-    re.compile(r"(?P<m>\d{2})(?P<d>\d{2})(?P<y>\d{4})"),
+    re.compile(r"(?P<d>\d{1,2})[/.-](?P<m>\d{1,2})[/.-](?P<y>\d{2}|\d{4})\b"),
+    re.compile(r"(?P<m>\d{2})(?P<d>\d{2})(?P<y>\d{4})\b"),
+    re.compile(r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})\b"),
     re.compile(r"(?P<d>\d{1,2})[ .-]?[A-Za-z]{3}[ .-]?(?P<y>\d{4}|\d{2})\b"),
 )
 _CENTURIES = range(1985, 2100)
@@ -136,17 +138,19 @@ def believable_date(text: str) -> bool:
     text = text.strip()
     if _FACTORY_DATES.match(text):
         return False
-    for form in _DATES:
-        if found := form.match(text):
-            parts = found.groupdict(default="1")
-            year = int(parts["y"])
-            full_year = year if year >= FULL else 1900 + year + (FULL if year < 85 else 0)  # noqa: PLR2004  # 85 is 1985
-            return (
-                full_year in _CENTURIES
-                and 1 <= int(parts.get("m", "1")) <= 12  # noqa: PLR2004  # months
-                and 1 <= int(parts["d"]) <= 31  # noqa: PLR2004  # days
-            )
-    return False
+    return any(found is not None and _fits(found) for found in (one.match(text) for one in _DATES))
+
+
+def _fits(found: re.Match[str]) -> bool:
+    """Whether year, month and day are such; a two-digit year is of 1985 to 2084."""
+    parts = found.groupdict(default="1")
+    year = int(parts["y"])
+    full_year = year if year >= FULL else 1900 + year + (FULL if year < 85 else 0)  # noqa: PLR2004
+    return (
+        full_year in _CENTURIES
+        and 1 <= int(parts.get("m", "1")) <= 12  # noqa: PLR2004  # months
+        and 1 <= int(parts["d"]) <= 31  # noqa: PLR2004  # days
+    )
 
 
 class _Reader:

@@ -301,7 +301,8 @@ def test_what_is_right_is_not_named(changes: dict[str, str]) -> None:
     ("text", "good"),
     [
         ("2022/10/25", True), ("2021-04-15", True), ("10/25/93", True), ("08/08/2015", True),
-        ("11/6/03", True), ("11172014", True), ("12OCT04", True),
+        ("11/6/03", True), ("11172014", True), ("12OCT04", True), ("31/12/2019", True),
+        ("13.05.2019", True), ("20190513", True), ("32/12/2019", False), ("20191350", False),
         ("CPS", False), ("not set", False), ("", False), ("?", False), ("1", False),
         ("2001/09/25", False), ("2001/01/01", False), ("1980/01/01", False), ("00/00/00", False),
         ("2065/165/165", False), ("3150/08/01", False), ("2007/13/01", False),
