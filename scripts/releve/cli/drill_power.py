@@ -21,6 +21,7 @@ from releve.drills.chart_file import write_chart
 from releve.drills.mains import LabMains
 from releve.drills.plug_pull import write_record
 from releve.drills.power_levels import LEVELS, Level, level_of
+from releve.drills.power_times import read_figures, told
 from releve.errors import InputError, RefusedError
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def command(
         evidence, record = _run(town, name, level, lab, yes=yes or lab is not None)
     finally:
         write_chart(town, level.evidence, EVIDENCE)
+        for line in told(read_figures(EVIDENCE / f"{level.evidence}.json")):
+            say(line)
     if record is not None:
         file = write_record(record, EVIDENCE.parent / power_run.MEASURED)
         say(f"measured: {file}")

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from releve.command import CommandError
 from releve.drills.evidence import COMMISSIONING, Evidence, now
+from releve.drills.power_after import judge_flags
 from releve.drills.power_verdict import GuestSeen, PowerSeen, judge
-from releve.drills.ups_host import UpsHost, Watch, note_battery, reading_of
+from releve.drills.ups_host import UpsHost, Watch, hosts_of, note_battery, reading_of
 from releve.drills.witnessed import door, last_before
 from releve.errors import CheckError, LaterError
 from releve.power.measure import record_of
@@ -70,7 +71,7 @@ class PowerDrill:
     @property
     def host(self) -> UpsHost:
         """The host with the cable."""
-        return UpsHost(Ssh.to(self.town, self.ups.host))
+        return UpsHost.of(self.town, self.ups_name)
 
     def run(self, folder: Path) -> Evidence:
         """Cut, watch, give back, judge; write the evidence.
@@ -94,6 +95,7 @@ class PowerDrill:
             self._watch_it_come_back()
             self.seen.power = self.mains.events()
             judge(self.seen, evidence)
+            judge_flags(hosts_of(self.town, self.ups_name), evidence)
         if not evidence.passed:
             failed = ", ".join(check.id for check in evidence.checks if not check.passed)
             message = f"drill power: failed: {failed} (see {evidence.path})"
@@ -230,10 +232,14 @@ class PowerDrill:
         return "OL" in status and "FSD" not in status
 
     def _event_is_closed(self) -> bool:
-        """Tell whether rewake has ended the power event: everybody in, for a while."""
+        """Tell whether rewake has ended the power event: everybody in, for a while.
+
+        There is one for each UPS that monitors follow.
+        """
+        files = [EVENT_FILE.format(ups=name) for name in self.ups.followed(self.ups_name)]
         try:
             looked = Ssh.to(self.town, self.ups.host).run(
-                f"test ! -e {EVENT_FILE.format(ups=self.ups_name)}", check=False
+                " && ".join(f"test ! -e {file}" for file in files), check=False
             )
         except CommandError:
             return False

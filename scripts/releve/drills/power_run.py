@@ -8,10 +8,10 @@ from releve.drills import plug_pull, power_guests, power_paper, power_shadow
 from releve.drills.evidence import Evidence
 from releve.drills.mains import LabMains
 from releve.drills.power import PowerDrill
-from releve.drills.ups_host import UpsHost, Watch
+from releve.drills.power_after import judge_flags
+from releve.drills.ups_host import UpsHost, Watch, hosts_of
 from releve.playbook import variables
 from releve.pve.guests import Guests
-from releve.ssh import Ssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,12 +28,6 @@ if TYPE_CHECKING:
 MEASURED = "measured"  # folder beside the evidence's, of the records that a drill makes
 
 
-def hosts_of(town: Town, ups: str) -> dict[str, UpsHost]:
-    """Return the hosts that run NUT for a UPS and that ssh reaches: who has the cable first."""
-    names = (town.ups[ups].host, *town.secondaries(ups))
-    return {name: UpsHost(Ssh.to(town, name)) for name in names}
-
-
 def run_paper(town: Town, ups: str, level: Level, folder: Path) -> Evidence:
     """Level 0: nothing is touched."""
     with Evidence(level.evidence, folder) as evidence:
@@ -47,7 +41,10 @@ def run_shadow(
 ) -> Evidence:
     """Level 1: nothing stops; raises LaterError, RefusedError as a host says it."""
     with Evidence(level.evidence, folder) as evidence:
-        power_shadow.drill(ups, hosts_of(town, ups), evidence, tell)
+        hosts = hosts_of(town, ups)
+        followed = {name: town.ups[ups].followed_by(ups, name) for name in hosts}
+        power_shadow.drill(followed, hosts, evidence, tell)
+        judge_flags(hosts, evidence)
     return evidence
 
 
@@ -61,6 +58,7 @@ def run_guests(
     agree(stops)
     with Evidence(level.evidence, folder) as evidence:
         drill.run(stops, evidence)
+        judge_flags(hosts_of(town, ups), evidence)
     return evidence
 
 
@@ -78,11 +76,12 @@ def run_plug(
 ) -> tuple[Evidence, Measurement]:
     """Level 4: the plug of the UPS is pulled; raises LaterError, RefusedError before that."""
     name = town.ups[ups].host
-    host = UpsHost(Ssh.to(town, name))
+    host = UpsHost.of(town, ups)
     budget = power_paper.deployed_budget(name, ups, host)
     clients = tuple(str(town.hosts[one].address) for one in town.secondaries(ups))
     with Watch.of(host, ups) as watch:
         pull = plug_pull.PlugPull(ups, name, clients, person, watch, budget)
         with Evidence(level.evidence, folder) as evidence:
             record = pull.run(evidence)
+            judge_flags(hosts_of(town, ups), evidence)
     return evidence, record

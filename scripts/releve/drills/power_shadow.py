@@ -28,6 +28,9 @@ KINDS = {
     "timer-over": "the timer has run out",
     "script": "CMDSCRIPT is called",
     "low-battery": "upsmon sees the low battery",
+    "policy": "the policy tells every tier to stop",
+    "stand-in": "its server is played",
+    "secured": "upsmon speaks TLS with its server",
     "fsd": "the shutdown is decided",
     "shutdown": "SHUTDOWNCMD is called, as a recorder",
     "flag": "the kill-power flag is written, in the drill's own memory",
@@ -43,11 +46,18 @@ class Host(Protocol):
 
 
 def drill(
-    ups: str, hosts: Mapping[str, Host], evidence: Evidence, tell: Callable[[str], None]
+    followed: Mapping[str, str],
+    hosts: Mapping[str, Host],
+    evidence: Evidence,
+    tell: Callable[[str], None],
 ) -> None:
-    """Play the cut on all hosts at once; raises LaterError, RefusedError as a host says it."""
+    """Play the cut on all hosts at once; raises LaterError, RefusedError as a host says it.
+
+    `followed`: host -> the UPS that its upsmon follows, a virtual one in mode policy.
+    """
     with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
-        plays = {name: pool.submit(document_of, name, host, ups) for name, host in hosts.items()}
+        plays = {name: pool.submit(document_of, name, host, followed[name])
+                 for name, host in hosts.items()}  # fmt: skip
     for name, play in plays.items():
         try:
             document = play.result()

@@ -6,6 +6,8 @@ import datetime
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from releve.drills.power_times import judge_times
+
 if TYPE_CHECKING:
     from releve.drills.evidence import Evidence
     from releve.drills.mains import PowerEvent
@@ -98,6 +100,10 @@ class PowerSeen:
                 return event
         return None
 
+    def word_at(self, word: str) -> float | None:
+        """Return when the UPS first said a word, Unix time."""
+        return _unix(self.words[word]) if word in self.words else None
+
     def down_at(self, host: str) -> float | None:
         """Return when a host was down, Unix time: halted, or waiting for its power to go."""
         times = [
@@ -114,13 +120,14 @@ def judge(seen: PowerSeen, evidence: Evidence) -> None:
     _judge_the_order(seen, evidence)
     _judge_the_battery(seen, evidence)
     _judge_the_return(seen, evidence)
+    judge_times(seen, evidence)
     _tell_the_story(seen, evidence)
 
 
 def _judge_the_stop(seen: PowerSeen, evidence: Evidence) -> None:
     lost = seen.first("mains-off")
-    noticed = seen.words.get("OB")
-    seconds = _unix(noticed) - lost.unix if noticed and lost else None
+    noticed = seen.word_at("OB")
+    seconds = noticed - lost.unix if noticed and lost else None
     evidence.check(
         "on-battery-seen",
         seconds is not None and seconds <= SEEN_LIMIT,

@@ -25,13 +25,14 @@ from releve.power.look import UpsSeen
 from releve.power.measure import Reading, own_status
 from releve.power.readings import read
 from releve.power.upsd import NoAnswerError
+from releve.ssh import Ssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from releve.drills.evidence import Evidence
-    from releve.ssh import Ssh
+    from releve.town.model import Town
 
 PROGRAM = "/usr/local/lib/releve/power.pyz"  # where role nut_primary puts it
 LOOK_SECONDS = 10
@@ -60,9 +61,18 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class UpsHost:
-    """The host; `ssh` leads there, as root."""
+    """The host; `ssh` leads there, as root.
+
+    `followed`: what monitors follow in place of the UPS, in mode policy (see `look`).
+    """
 
     ssh: Ssh
+    followed: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, town: Town, ups: str) -> Self:
+        """Return the host that has the cable of a UPS."""
+        return cls(Ssh.to(town, town.ups[ups].host), followed_instead(town, ups))
 
     def look(self, ups: str) -> UpsSeen:
         """Return what its upsd says now; raises NoAnswerError, also when the host is away.
@@ -70,7 +80,7 @@ class UpsHost:
         Raises CheckError when the host has no program of ours that could look.
         """
         try:
-            done = self.ssh.run(_looking(ups), timeout=LOOK_SECONDS, check=False)
+            done = self.ssh.run(self.looking(ups), timeout=LOOK_SECONDS, check=False)
         except CommandError as error:
             message = f"{self.ssh.host}: {error}"
             raise NoAnswerError(message) from error
@@ -82,6 +92,12 @@ class UpsHost:
             raise CheckError(message)
         message = f"{self.ssh.host}: {(done.stderr.strip() or 'no answer').splitlines()[-1]}"
         raise NoAnswerError(message)
+
+    def looking(self, ups: str, every: float | None = None) -> str:
+        """Return the command that looks there, once or for ever."""
+        words = ["/usr/bin/python3", "-I", PROGRAM, "look", ups]
+        words += [f"--followed={name}" for name in self.followed]
+        return shlex.join([*words, *([] if every is None else ["--every", str(every)])])
 
     def read(self, file: str) -> str | None:
         """Return a file's text, None when it is not there; raises CommandError."""
@@ -103,9 +119,15 @@ class UpsHost:
         return self.ssh.run(line, timeout=timeout, check=False, stdin=program)
 
 
-def _looking(ups: str, every: float | None = None) -> str:
-    words = ["/usr/bin/python3", "-I", PROGRAM, "look", ups]
-    return shlex.join([*words, *([] if every is None else ["--every", str(every)])])
+def hosts_of(town: Town, ups: str) -> dict[str, UpsHost]:
+    """Return the hosts that run NUT for a UPS and that ssh reaches: who has the cable first."""
+    names = (town.ups[ups].host, *town.secondaries(ups))
+    return {name: UpsHost(Ssh.to(town, name)) for name in names}
+
+
+def followed_instead(town: Town, ups: str) -> tuple[str, ...]:
+    """Return what monitors follow in place of a UPS; nothing where they follow itself."""
+    return tuple(name for name in town.ups[ups].followed(ups) if name != ups)
 
 
 def note_battery(evidence: Evidence, ups: str, samples: Iterable[Sample]) -> None:
@@ -155,7 +177,7 @@ class Watch:
     def of(cls, host: UpsHost, ups: str, every: float = 1.0) -> Self:
         """Return the watch of a UPS on its host."""
         alive = ("-o", "ServerAliveInterval=2", "-o", "ServerAliveCountMax=2")
-        program, *words = host.ssh.argv(_looking(ups, every))
+        program, *words = host.ssh.argv(host.looking(ups, every))
         return cls([program, *alive, *words], every)
 
     @property

@@ -17,11 +17,17 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 from releve.errors import ExitCode, ReleveError
 from releve.power.upsd import PORT, NoAnswerError, Upsd
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
 ADDRESS = "127.0.0.1"
+FSD = "FSD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +43,25 @@ class UpsSeen:
         return frozenset(self.variables.get("ups.status", "").split())
 
 
-def look(ups: str, server: str = ADDRESS, port: int = PORT) -> UpsSeen:
-    """Ask once; raises NoAnswerError when upsd is away, stale, or does not know the UPS."""
+def look(
+    ups: str, server: str = ADDRESS, port: int = PORT, followed: Iterable[str] = ()
+) -> UpsSeen:
+    """Ask once; raises NoAnswerError when upsd is away, stale, or does not know the UPS.
+
+    `followed`: what monitors follow in its place, the virtual UPSes of mode policy. Who is logged
+    in is asked of them, and their FSD is added to what the UPS says of itself.
+    """
     upsd = Upsd(server, port)
-    return UpsSeen(upsd.variables(ups), tuple(sorted(upsd.clients(ups))))
+    variables = upsd.variables(ups)
+    followed = tuple(followed)
+    status = variables.get("ups.status", "").split()
+    for name in followed:
+        words = upsd.variables(name).get("ups.status", "").split()
+        if FSD in words and FSD not in status:
+            status.append(FSD)
+            variables["ups.status"] = " ".join(status)
+    clients = {one for name in followed or (ups,) for one in upsd.clients(name)}
+    return UpsSeen(variables, tuple(sorted(clients)))
 
 
 def utc_now() -> str:
@@ -56,11 +77,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--server", default=ADDRESS)
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--every", type=float, metavar="SECONDS")
+    parser.add_argument("--followed", action="append", default=[], metavar="VIRTUAL-UPS",
+                        help="What monitors follow in its place, in mode policy.")  # fmt: skip
     chosen = parser.parse_args(arguments)
+    ask = partial(look, chosen.ups, chosen.server, chosen.port, chosen.followed)
     if chosen.every is not None:
-        return _go_on(chosen.ups, chosen.server, chosen.port, chosen.every)
+        return _go_on(ask, chosen.every)
     try:
-        seen = look(chosen.ups, chosen.server, chosen.port)
+        seen = ask()
     except ReleveError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
@@ -69,12 +93,12 @@ def main(arguments: list[str]) -> int:
     return ExitCode.DONE
 
 
-def _go_on(ups: str, server: str, port: int, every: float) -> int:
+def _go_on(ask: Callable[[], UpsSeen], every: float) -> int:
     """Print a line for each look, until nobody reads any more."""
     due = time.monotonic()
     try:
         while True:
-            sys.stdout.write(json.dumps(_line(ups, server, port)) + "\n")
+            sys.stdout.write(json.dumps(_line(ask)) + "\n")
             sys.stdout.flush()
             due = max(due + every, time.monotonic())
             time.sleep(max(0.0, due - time.monotonic()))
@@ -85,10 +109,10 @@ def _go_on(ups: str, server: str, port: int, every: float) -> int:
         return ExitCode.DONE
 
 
-def _line(ups: str, server: str, port: int) -> dict[str, object]:
+def _line(ask: Callable[[], UpsSeen]) -> dict[str, object]:
     at = utc_now()
     try:
-        seen = look(ups, server, port)
+        seen = ask()
     except NoAnswerError as error:
         return {"at": at, "error": str(error)}
     return {"at": at, "variables": seen.variables, "clients": list(seen.clients)}

@@ -79,3 +79,19 @@ class Ups(Section):
     tiers: dict[Name, Tier] = Field(
         default={}, description="Hosts that stop earlier; mode `policy` only."
     )
+
+    def followed(self, name: str) -> tuple[str, ...]:
+        """Return what monitors follow of the UPS of this name: itself, or its virtual ones.
+
+        As role nut_primary names them: the site's first, then one for each tier.
+        """
+        if self.mode == "stock":
+            return (name,)
+        return tuple(f"{name}-{part}" for part in ("site", *self.tiers))
+
+    def followed_by(self, name: str, host: str) -> str:
+        """Return which of them a host follows."""
+        if self.mode == "stock":
+            return name
+        tier = next((tier for tier, one in self.tiers.items() if host in one.hosts), "site")
+        return f"{name}-{tier}"

@@ -43,9 +43,10 @@ class FakeHost:
     document: dict[str, Any]
     code: int = 0
     error: str = ""
+    ups: str = "ups1"
 
     def carry(self, *words: str, timeout: float = 1) -> subprocess.CompletedProcess[str]:
-        assert words == ("shadow", "--ups", "ups1")
+        assert words == ("shadow", "--ups", self.ups)
         said = "" if self.error else json.dumps(self.document)
         return subprocess.CompletedProcess(words, self.code, said, self.error)
 
@@ -53,7 +54,7 @@ class FakeHost:
 def played(folder: Path, **hosts: FakeHost) -> Evidence:
     evidence = Evidence("power-1", folder)
     told: list[str] = []
-    drill("ups1", hosts, evidence, told.append)
+    drill({name: host.ups for name, host in hosts.items()}, hosts, evidence, told.append)
     return evidence
 
 
@@ -85,6 +86,12 @@ def test_what_is_wrong_at_one_host_is_named(
     evidence = played(tmp_path, pve1=FakeHost(DOCUMENT), nas=FakeHost(DOCUMENT | change))
 
     assert [check.id for check in evidence.checks if not check.passed] == [failed]
+
+
+def test_each_host_is_asked_for_what_it_follows(tmp_path: Path) -> None:
+    hosts = {"pve1": FakeHost(DOCUMENT, ups="ups1-site"), "nas": FakeHost(DOCUMENT, ups="ups1-nas")}
+
+    assert played(tmp_path, **hosts).passed
 
 
 def test_a_turn_that_fails_is_told_once(tmp_path: Path) -> None:

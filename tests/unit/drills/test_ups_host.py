@@ -70,6 +70,13 @@ def test_a_host_without_our_program_is_told_how_to_get_it() -> None:
         UpsHost(Broken("pve1", "2", "", ())).look("ups1")
 
 
+def test_what_monitors_follow_is_asked_too() -> None:
+    host = UpsHost(Here("here", "", "", ()), ("ups1-site", "ups1-early"))
+
+    assert host.looking("ups1").endswith("look ups1 --followed=ups1-site --followed=ups1-early")
+    assert "--followed" not in UpsHost(Here("here", "", "", ())).looking("ups1", 1.0)
+
+
 LINES = """\
 import json, time
 for status in ("OL", "OL", "OB DISCHRG"):

@@ -12,6 +12,7 @@ from tests.unit.power.small_upsd import SmallUpsd, serving
 
 from releve.errors import ExitCode
 from releve.power import look
+from releve.power.shadow.stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,50 @@ def test_variables_and_clients(upsd: SmallUpsd, capsys: pytest.CaptureFixture[st
         "variables": {"ups.status": "OL CHRG", "ups.model": 'a "big" one'},
         "clients": ["127.0.0.1", "198.51.100.12"],
     }
+
+
+@pytest.fixture
+def policy() -> Iterator[StandIn]:
+    """An upsd in mode policy: nobody is logged in at the real UPS."""
+    here = StandIn("127.0.0.1", 0, ["ups1", "ups1-site", "ups1-early"])
+    here.values = {
+        "ups1": {"ups.status": "OB DISCHRG", "battery.charge": "80"},
+        "ups1-site": {"ups.status": "OB"},
+        "ups1-early": {"ups.status": "OB"},
+    }
+    here.logins["ups1-site"] = {1}
+    yield here
+    here.server.shutdown()
+    here.server.server_close()
+
+
+def asked(policy: StandIn, *followed: str) -> look.UpsSeen:
+    return look.look("ups1", port=int(policy.server.server_address[1]), followed=followed)
+
+
+def test_who_is_logged_in_is_asked_of_what_monitors_follow(policy: StandIn) -> None:
+    assert asked(policy).clients == ()
+    assert asked(policy, "ups1-site", "ups1-early").clients == ("127.0.0.1",)
+
+
+def test_a_shutdown_of_what_monitors_follow_is_one_of_the_ups(policy: StandIn) -> None:
+    before = asked(policy, "ups1-site", "ups1-early")
+    policy.values["ups1-early"]["ups.status"] = "FSD OB LB"
+    after = asked(policy, "ups1-site", "ups1-early")
+
+    assert before.status == {"OB", "DISCHRG"}
+    assert after.status == {"OB", "DISCHRG", "FSD"}  # not LB: the UPS does not say that
+    assert after.variables["battery.charge"] == "80"
+    assert asked(policy).status == before.status
+
+
+def test_a_virtual_ups_that_is_not_there_is_no_answer(
+    policy: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = str(policy.server.server_address[1])
+
+    assert look.main(["ups1", "--port", port, "--followed", "ups1-other"]) == ExitCode.LATER
+    assert "UNKNOWN-UPS" in capsys.readouterr().err
 
 
 def test_stale_data_are_said_in_one_sentence(

@@ -80,7 +80,19 @@ CHECKS: dict[str, Words] = {
     "mac-kept": Words(mark("The network card kept its address.")),
     # power
     "capacity": Words(mark("The plan reckons with what is known of the battery.")),
-    "on-battery-seen": Words(mark("The loss of the mains was noticed at once.")),
+    "on-battery-seen": Words(
+        mark("The loss of the mains was noticed at once."), mark("until it was noticed")
+    ),
+    "decision-to-first-stop": Words(mark("The first to stop was not long in coming.")),
+    "guest-phase": Words(
+        mark("The services stopped within the written plan."),
+        mark("from the decision to the last service's stop"),
+    ),
+    "last-guest-to-output-off": Words(
+        mark("After the last service's stop the UPS cut its output."),
+        mark("from the last service's stop to the cut"),
+    ),
+    "no-flag": Words(mark("An ordinary restart of it cuts nobody's power.")),
     "clean-stop": Words(mark("It had stopped in good order before its power went.")),
     "whole": Words(mark("All records are there after the cut, in order and unaltered.")),
     "guests.order": Words(mark("The services stopped in the written order.")),
@@ -187,6 +199,9 @@ PHRASES: dict[str, str] = {
     mark("the timer has run out"): "",
     mark("CMDSCRIPT is called"): "",
     mark("the shutdown is decided"): "",
+    mark("the policy tells every tier to stop"): "",
+    mark("its server is played"): "",
+    mark("upsmon speaks TLS with its server"): "",
     mark("SHUTDOWNCMD is called, as a recorder"): "",
     mark("the kill-power flag is written, in the drill's own memory"): "",
     mark("the plug is asked for: {why}"): "",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 UPSD_PORT = 3493
 FOLDER = "/run/nut/shadow"
@@ -18,7 +19,8 @@ FLAG = "/run/nut/killpower"
 RECORDED = ("shutdown", "notify", "script")
 # Settings that NUT's common driver code understands, so dummy-ups does; the rest is the device's.
 COMMON_SETTINGS = ("ignorelb", "override.", "default.")
-TLS_SETTINGS = ("CERTVERIFY", "FORCESSL", "CERTHOST", "CERTPATH", "CERTIDENT", "CERTFILE")
+# The driver of our virtual UPSes, mode `policy`: it touches no device, so the real one runs.
+POLICY = "releve-policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,6 @@ class Monitoring:
     shutdown: str = ""
     notify: str = ""
     flag: str = ""
-    tls: bool = False
     faults: tuple[str, ...] = field(default=())
 
 
@@ -69,7 +70,6 @@ def monitoring(text: str) -> Monitoring:
     monitors: list[Monitor] = []
     said = {"SHUTDOWNCMD": "", "NOTIFYCMD": "", "POWERDOWNFLAG": ""}
     faults: list[str] = []
-    tls = False
     for number, line in enumerate(text.splitlines(), 1):
         try:
             words = words_of(line)
@@ -80,7 +80,6 @@ def monitoring(text: str) -> Monitoring:
             continue
         if words[0] in said and len(words) > 1:
             said[words[0]] = words[1]
-        tls = tls or (words[0] in {"FORCESSL", "CERTVERIFY"} and words[1:2] == ["1"])
         if words[0] == "MONITOR":
             found = _monitor(words)
             if found is None:
@@ -93,7 +92,6 @@ def monitoring(text: str) -> Monitoring:
         said["SHUTDOWNCMD"],
         said["NOTIFYCMD"],
         said["POWERDOWNFLAG"],
-        tls,
         tuple(faults),
     )
 
@@ -127,15 +125,15 @@ def script_of(text: str) -> str:
     return _value(text, "CMDSCRIPT")
 
 
-def upsmon_conf(text: str, *, tls: bool = True) -> str:
-    """Return upsmon.conf for the shadow; without `tls` for a server that has no certificate."""
+def upsmon_conf(text: str) -> str:
+    """Return upsmon.conf for the shadow."""
     what = monitoring(text)
     new = {"SHUTDOWNCMD": f'SHUTDOWNCMD "{FOLDER}/shutdown"'}
     if what.notify:
         new["NOTIFYCMD"] = f'NOTIFYCMD "{FOLDER}/notify"'
     if not what.flag.startswith(PRIVATE):
         new["POWERDOWNFLAG"] = f'POWERDOWNFLAG "{FLAG}"'
-    lines = _without(text, {*new, *(() if tls else TLS_SETTINGS)})
+    lines = _without(text, set(new))
     if not what.flag:
         del new["POWERDOWNFLAG"]  # a host that makes no flag shall make none here either
     return "\n".join([*lines, *new.values(), ""])
@@ -157,23 +155,60 @@ def upssched_conf(text: str, timer_seconds: int | None = None) -> str:
 
 
 def ups_conf(text: str) -> str:
-    """Return ups.conf for the shadow: the same UPSes and thresholds, each played by dummy-ups."""
+    """Return ups.conf for the shadow: the same UPSes and thresholds, each played by dummy-ups.
+
+    Virtual UPSes stay as they are: they read what is played from upsd.
+    """
     lines: list[str] = []
+    name = ""
+    own = virtual(text)
     for line in text.splitlines():
         bare = line.split("#", 1)[0].strip()
         if bare.startswith("["):
             name = bare.strip("[]").strip()
-            lines += [f"[{name}]", "driver = dummy-ups", f"port = {FOLDER}/{name}.dev"]
-            lines.append("mode = dummy-once")
-        elif lines and bare.startswith(COMMON_SETTINGS):
+            lines.append(f"[{name}]")
+            if name not in own:
+                lines += ["driver = dummy-ups", f"port = {FOLDER}/{name}.dev", "mode = dummy-once"]
+        elif name in own or (name and bare.startswith(COMMON_SETTINGS)):
             lines.append(bare)
     return "\n".join(["pollinterval = 1", *lines, ""])
 
 
 def sections(text: str) -> tuple[str, ...]:
     """Return the UPSes of an ups.conf."""
-    bare = (line.split("#", 1)[0].strip() for line in text.splitlines())
-    return tuple(line.strip("[]").strip() for line in bare if line.startswith("["))
+    return tuple(_settings(text))
+
+
+def virtual(text: str) -> dict[str, str]:
+    """Return the virtual UPSes of an ups.conf, each with the real one that it reads."""
+    return {
+        name: said.get("port", "")
+        for name, said in _settings(text).items()
+        if said.get("driver") == POLICY
+    }
+
+
+def _settings(text: str) -> dict[str, dict[str, str]]:
+    """Return each UPS of an ups.conf with its settings."""
+    found: dict[str, dict[str, str]] = {}
+    own: dict[str, str] = {}
+    for line in text.splitlines():
+        bare = line.split("#", 1)[0].strip()
+        if bare.startswith("["):
+            own = found.setdefault(bare.strip("[]").strip(), {})
+        elif "=" in bare:
+            key, _, value = bare.partition("=")
+            own[key.strip()] = value.strip().strip('"')
+    return found
+
+
+def is_address(name: str) -> bool:
+    """Whether a name is an address, of version 4 or 6."""
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def listens(text: str) -> tuple[tuple[str, int], ...]:

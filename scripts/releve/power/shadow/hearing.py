@@ -17,8 +17,8 @@ _SYSLOG_LINE = re.compile(
 _OWN_STAMP = re.compile(r"^ *\d+\.\d+\s+")  # NUT's own, where it is set to debug
 
 # (who says it, what, kind): `what` is searched; the first that fits counts. The words are those of
-# NUT 2.8's upsmon.c, upssched.c and upsd's netset.c; shadow-* are the recorders. Which daemon says
-# a line does not tell who wrote it: what upssched prints comes through upsmon.
+# NUT 2.8's upsmon.c, upsclient.c, upssched.c and upsd's netset.c; shadow-* are the recorders. Which
+# daemon says a line does not tell who wrote it: what upssched prints comes through upsmon.
 RECORDERS = "shadow-"
 WORDS = tuple(
     (tag, re.compile(words), kind)
@@ -28,6 +28,7 @@ WORDS = tuple(
         ("shadow-notify", r".", "told"),
         ("shadow-script", r".", "script"),
         ("shadow-shutdown", r".", "shutdown"),
+        ("", r"^Connected to NUT server \S+ in SSL$", "secured"),
         ("", r"^UPS \S+ on battery$", "on-battery"),
         ("", r"^UPS \S+ on line power$", "on-line"),
         ("", r"^UPS \S+ battery is low$", "low-battery"),

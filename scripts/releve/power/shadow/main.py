@@ -8,14 +8,15 @@ Prints one JSON document:
 "heard"}], "before": {...}, "after": {...}, "left": [sentence, ...], "faults": [sentence, ...]}`
 
 `at` is UTC, ISO 8601; `seconds` count from the loss of the mains that was played last. Kinds:
-played, ready, notified, on-battery, timer-started, timer-cancelled, timer-over, script,
-low-battery, fsd, forced, decided, proceeding, shutdown, flag, killpower. `left` is what is not as
-before; `faults` is what makes the proof incomplete. Exit code 0: all fired and nothing is left.
+played, stand-in, secured, ready, notified, on-battery, policy, timer-started, timer-cancelled,
+timer-over, script, low-battery, fsd, forced, decided, proceeding, shutdown, flag, killpower. `left`
+is what is not as before, `faults` what makes the proof incomplete. Exit code 0: there is neither.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import json
 import os
@@ -32,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 from releve.errors import CheckError, ExitCode, InputError, LaterError, RefusedError, ReleveError
 from releve.power.look import look
-from releve.power.shadow import config, stage, witness
+from releve.power.shadow import config, secured, stage, tiers, witness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +57,32 @@ class Site:
     upssched: str
     names: dict[str, str]
     addresses: tuple[str, ...]
+    virtual: dict[str, str]
+    demand: secured.Demand
+    policy: str = ""
+
+    @property
+    def looked_at(self) -> list[config.Monitor]:
+        """What upsmon follows, and the real UPSes beneath virtual ones of this host."""
+        own = {
+            self.virtual[one.ups]: dataclasses.replace(one, ups=self.virtual[one.ups])
+            for one in self.what.monitors
+            if one.primary and one.ups in self.virtual
+        }
+        return [*self.what.monitors, *own.values()]
+
+    @property
+    def timed(self) -> bool:
+        """Whether time on battery stops this host: by upssched's timer, or by the policy."""
+        if config.timers(self.upssched):
+            return True
+        mine = any(one.ups in self.virtual for one in self.what.monitors)
+        return mine and tiers.has_a_time(self.policy)
+
+    @property
+    def tls(self) -> bool:
+        """Whether upsmon wants TLS of some server."""
+        return any(self.demand.asked_of(one.host) for one in self.what.monitors)
 
     @property
     def primary(self) -> bool:
@@ -65,7 +92,8 @@ class Site:
 
 def site_of(etc: Path) -> Site:
     """Read the files; raises InputError when upsmon.conf is missing or watches nothing."""
-    texts = {name: _text(etc / name) for name in ("upsmon.conf", "upssched.conf", "upsd.conf")}
+    names_of = ("upsmon.conf", "upssched.conf", "upsd.conf", "ups.conf")
+    texts = {name: _text(etc / name) for name in names_of}
     what = config.monitoring(texts["upsmon.conf"])
     if not what.monitors:
         message = f"{etc / 'upsmon.conf'}: no MONITOR line: this host follows no UPS"
@@ -73,7 +101,7 @@ def site_of(etc: Path) -> Site:
     listens = [address for address, _port in config.listens(texts["upsd.conf"])]
     names: dict[str, str] = {}
     for name in (*(one.host for one in what.monitors), *listens):
-        if name not in stage.LOCAL and not _is_address(name) and name != "*":
+        if name not in stage.LOCAL and not config.is_address(name) and name != "*":
             names[name] = _resolve(name)
     addresses = {
         names.get(name, name)
@@ -81,7 +109,10 @@ def site_of(etc: Path) -> Site:
         if name not in stage.LOCAL and name != "*"
     }
     wanted = sorted(one for one in addresses if not _is_everywhere(one))
-    return Site(what, texts["upssched.conf"], names, tuple(wanted))
+    virtual = config.virtual(texts["ups.conf"])
+    policy = _text(tiers.SETTINGS) if virtual else ""
+    demand = secured.Demand.of(texts["upsmon.conf"])
+    return Site(what, texts["upssched.conf"], names, tuple(wanted), virtual, demand, policy)
 
 
 def refuse_unless_quiet(seen: witness.HostSeen) -> None:
@@ -104,7 +135,7 @@ def play(site: Site, trigger: str) -> dict[str, Any]:
         "trigger": trigger,
         "names": site.names,
         "addresses": site.addresses,
-        "base": {one.ups: _base(one) for one in site.what.monitors},
+        "base": {one.ups: _base(one) for one in site.looked_at},
         "limit": LIMIT_SECONDS,
     }
     argv = [*ROOM, sys.executable, "-I", sys.argv[0], "shadow", "--inside"]
@@ -194,19 +225,23 @@ def drill(ups: str | None, trigger: str) -> dict[str, Any]:
         message = "the shadow makes mounts and reads NUT's secrets: run it as root"
         raise RefusedError(message)
     site = site_of(witness.ETC)
-    if ups is not None and ups not in {one.ups for one in site.what.monitors}:
-        message = f"{witness.ETC}/upsmon.conf: no MONITOR line for {ups}"
+    followed = {one.ups for one in site.what.monitors}
+    if ups is not None and ups not in followed:
+        message = (
+            f"{witness.ETC}/upsmon.conf: no MONITOR line for {ups}, but for"
+            f" {', '.join(sorted(followed))}"
+        )
         raise InputError(message)
     timers = config.timers(site.upssched)
     programs = [
         site.what.notify.split(" ", 1)[0],
         config.script_of(site.upssched).split(" ", 1)[0],
     ]
-    before = witness.see(site.what.monitors, site.what.flag, programs)
+    before = witness.see(site.looked_at, site.what.flag, programs)
     refuse_unless_quiet(before)
-    turns = ["low", *(["timer"] if timers else [])] if trigger == "both" else [trigger]
+    turns = ["low", *(["timer"] if site.timed else [])] if trigger == "both" else [trigger]
     played = [play(site, one) for one in turns]
-    after = witness.see(site.what.monitors, site.what.flag, programs)
+    after = witness.see(site.looked_at, site.what.flag, programs)
     spaces = [turn.pop("namespace", "") for turn in played]
     left = witness.differences(before, after)
     left += [f"process {pid} of the drill" for space in spaces if space
@@ -238,6 +273,8 @@ def faults_of(
         faults.append(f"SHUTDOWNCMD: {configured['argv'][0]} is no program on this host")
     for one in played:
         kinds = {event["kind"] for event in one["events"]}
+        if not one["failed"] and configured["tls"] and "secured" not in kinds:
+            faults.append(f"{one['trigger']}: TLS was asked for and was not spoken")
         if not one["failed"] and what.flag and "flag" not in kinds:
             faults.append(f"{one['trigger']}: POWERDOWNFLAG was not written")
     return faults
@@ -257,7 +294,7 @@ def _configured(site: Site, timers: tuple[config.Timer, ...]) -> dict[str, Any]:
         "notify": site.what.notify,
         "script": config.script_of(site.upssched),
         "timers": {one.name: one.seconds for one in timers},
-        "tls": site.what.tls,
+        "tls": site.tls,
     }
 
 
@@ -277,16 +314,8 @@ def _text(file: Path) -> str:
         return ""
 
 
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_everywhere(address: str) -> bool:
-    return _is_address(address) and (
+    return config.is_address(address) and (
         ip_address(address).is_unspecified or ip_address(address).is_loopback
     )
 

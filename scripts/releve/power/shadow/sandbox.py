@@ -78,8 +78,15 @@ def enter(addresses: Iterable[str], names: dict[str, str], folders: Iterable[Fol
 
 
 def bind(source: Path, target: str) -> None:
-    """Let a folder of the room stand where another one is."""
+    """Let a file or folder of the room stand where another one is."""
     _mount(str(source), target, None, MS_BIND)
+
+
+def alike(copy: Path, real: Path) -> None:
+    """Give a file or folder of the room the owner and the mode of the host's."""
+    seen = real.stat()
+    os.chown(copy, seen.st_uid, seen.st_gid)
+    copy.chmod(stat.S_IMODE(seen.st_mode))
 
 
 def _read_only() -> None:

@@ -19,48 +19,25 @@ from typing import TYPE_CHECKING
 
 from releve.errors import CheckError, ReleveError
 from releve.power.look import UpsSeen, look
-from releve.power.shadow import config, sandbox
+from releve.power.shadow import config, sandbox, secured, setting, tiers
 from releve.power.shadow.hearing import Ears
+from releve.power.shadow.setting import ETC, RUN, TIMER_SECONDS, Plan, write_device
 from releve.power.shadow.stand_in import StandIn
 from releve.power.upsd import NoAnswerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from ssl import SSLContext
 
-ETC = Path("/etc/nut")
-RUN = Path("/run/nut")
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 START_SECONDS = 20.0
 SEEN_SECONDS = 60.0
-TIMER_SECONDS = 5  # how long the timer runs in its turn
 QUIET_SECONDS = 3.0  # after which a cancelled timer would have run out
 STEP = 0.1
 DRIVER = Path("/usr/lib/nut/dummy-ups")
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1"}  # noqa: S104  # read, not bound
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 LOG_LINES = 200
-RECORDER = """\
-#!/bin/sh
-logger -t shadow-{name} -- "{said}"
-{then}
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is played: `low` or `timer`; `base` is what each UPS said last, on line."""
-
-    trigger: str
-    names: dict[str, str]
-    addresses: tuple[str, ...]
-    base: dict[str, dict[str, str]]
-    limit: float
-
-    @classmethod
-    def read(cls, line: str) -> Plan:
-        """Read the line that `main` wrote."""
-        said = json.loads(line)
-        return cls(**{**said, "addresses": tuple(said["addresses"])})
 
 
 @dataclass(slots=True)
@@ -81,8 +58,10 @@ class Stage:
         self.start()
         if self.plan.trigger == "low":
             self.play_low()
-        else:
+        elif config.timers(self.texts.get("upssched.conf", "")):
             self.play_timer()
+        else:
+            self.play_after()
         self.look_at_flag()
 
     # --- the turns ----------------------------------------------------------------------------
@@ -94,6 +73,19 @@ class Stage:
         if config.timers(self.texts.get("upssched.conf", "")):
             self.await_kind("timer-started", "upssched did not start its timer")
         self.publish("OB DISCHRG LB")
+        self.await_shutdown()
+
+    def play_after(self) -> None:
+        """As `play_timer`, where the policy counts the time on battery itself."""
+        self.publish("OB DISCHRG")
+        self.await_policy("OB")
+        self.publish("OL")
+        self.await_policy("OL")
+        self.wait(tiers.SECONDS + QUIET_SECONDS)
+        if self.count("shutdown") or not self.policy_says("OL"):
+            message = "the policy decided though the mains came back in time"
+            raise CheckError(message)
+        self.publish("OB DISCHRG")
         self.await_shutdown()
 
     def play_timer(self) -> None:
@@ -125,8 +117,22 @@ class Stage:
             self.await_any(("low-battery",), "upsmon did not see the low battery")
             for server in self.stand_ins:
                 server.forced |= set(server.values)
-            self.tell("fsd", ",".join(self.plan.base), "the primary says FSD")
+            self.tell("fsd", self.names, "the primary says FSD")
+        if self.ours:
+            self.await_policy("FSD")
+            text = tiers.SETTINGS.read_text(encoding="utf-8")
+            for ups in sorted(self.ours):
+                self.tell("policy", ups, f"says FSD: {tiers.why(text, ups)}")
         self.await_kind("shutdown", "SHUTDOWNCMD was not called")
+
+    def await_policy(self, word: str) -> None:
+        """See every virtual UPS of this host say a word."""
+        otherwise = f"the policy does not say {word} on {', '.join(sorted(self.ours))}"
+        self.await_true(lambda: self.policy_says(word), otherwise, SEEN_SECONDS)
+
+    def policy_says(self, word: str) -> bool:
+        """Whether every virtual UPS that this host follows says a word."""
+        return self.at_upsd(lambda seen: word in seen.status, self.ours)
 
     def look_at_flag(self) -> None:
         """Say whether the flag stands, and what the last hook of a shutdown would read in it."""
@@ -149,7 +155,7 @@ class Stage:
         self.await_true(self.all_on_line, "upsd does not say OL of the played UPSes")
         self.run("upsmon", [self.program("upsmon"), "-F"])
         self.await_true(self.all_logged_in, "upsmon did not log in")
-        self.tell("ready", "host", "upsmon is logged in at " + ", ".join(self.plan.base))
+        self.tell("ready", "host", f"upsmon is logged in at {self.names}")
 
     def serve(self) -> None:
         """Choose what upsd serves and what a stand-in has to."""
@@ -157,7 +163,9 @@ class Stage:
         own = set(config.sections(self.texts.get("ups.conf", "")))
         listens = {address for address, _port in config.listens(self.texts.get("upsd.conf", ""))}
         with_upsd = DRIVER.exists() and Path("/usr/sbin/upsd").exists()
+        demand = secured.Demand.of(self.texts["upsmon.conf"])
         others: dict[tuple[str, int], list[str]] = {}
+        asked: dict[tuple[str, int], bool] = {}
         for one in what.monitors:
             address = self.plan.names.get(one.host, one.host)
             local = one.host in LOCAL or address in listens
@@ -166,22 +174,69 @@ class Stage:
             else:
                 address = "127.0.0.1" if one.host == "localhost" else address
                 others.setdefault((address, one.port), []).append(one.ups)
-        self.stand_ins = [StandIn(*where, upses) for where, upses in others.items()]
+                asked[address, one.port] = demand.asked_of(one.host)
+        shown = self.certificate(demand, others) if any(asked.values()) else None
+        self.stand_ins = [
+            StandIn(*where, upses, shown if asked[where] else None)
+            for where, upses in others.items()
+        ]
+        for server in self.stand_ins:
+            self.tell("stand-in", ",".join(server.values), server.how)
+
+    def certificate(self, demand: secured.Demand, places: Iterable[tuple[str, int]]) -> SSLContext:
+        """Return what stand-ins show at these places, after upsmon was made to trust it."""
+        what = config.monitoring(self.texts["upsmon.conf"])
+        hosts = {*(one.host for one in what.monitors), *(address for address, _port in places)}
+        room = Path(config.FOLDER)
+        shown = secured.certificate(demand, sorted(hosts), room)
+        if demand.folder:
+            sandbox.bind(secured.trusted(demand, room), demand.folder)
+        return shown
 
     def start_drivers(self) -> None:
-        """Start dummy-ups for each UPS of ours, then upsd."""
-        for ups in config.sections(self.texts.get("ups.conf", "")) if self.served else ():
-            if ups not in self.served:
-                self.write_device(ups, self.values_of(ups, "OL"))
+        """Start dummy-ups for each UPS of ours and the policy for each virtual one, then upsd."""
+        if not self.served:
+            return
+        for ups in self.upses:
+            if ups in self.virtual:
+                self.run(config.POLICY, [str(tiers.DRIVER), "-a", ups, "-F"])
+                continue
+            if ups not in self.played:
+                write_device(ups, self.values_of(ups, "OL"))
             self.run("dummy-ups", [str(DRIVER), "-a", ups, "-F"])
-        if self.served:
-            self.await_true(self.drivers_ready, "the played UPSes do not start")
-            self.run("upsd", [self.program("upsd"), "-F"])
+        self.await_true(self.drivers_ready, "the played UPSes do not start")
+        self.run("upsd", [self.program("upsd"), "-F"])
+
+    @property
+    def upses(self) -> tuple[str, ...]:
+        """The UPSes of this host's ups.conf."""
+        return config.sections(self.texts.get("ups.conf", ""))
+
+    @property
+    def virtual(self) -> dict[str, str]:
+        """The virtual ones, each with the real one that it reads."""
+        return config.virtual(self.texts.get("ups.conf", ""))
+
+    @property
+    def ours(self) -> set[str]:
+        """The virtual ones that this host follows."""
+        return self.served & set(self.virtual)
+
+    @property
+    def played(self) -> set[str]:
+        """Those of whose devices the stage says what they say."""
+        return {self.virtual.get(ups, ups) for ups in self.served}
+
+    @property
+    def names(self) -> str:
+        """What upsmon follows, for people."""
+        monitors = config.monitoring(self.texts["upsmon.conf"]).monitors
+        return ",".join(dict.fromkeys(one.ups for one in monitors))
 
     def drivers_ready(self) -> bool:
         """Whether each driver has its socket."""
-        upses = config.sections(self.texts["ups.conf"])
-        return all((RUN / f"dummy-ups-{ups}").exists() for ups in upses)
+        kinds = {ups: config.POLICY if ups in self.virtual else "dummy-ups" for ups in self.upses}
+        return all((RUN / f"{kind}-{ups}").exists() for ups, kind in kinds.items())
 
     def run(self, name: str, argv: list[str]) -> None:
         """Start a daemon as its unit does, and listen to it."""
@@ -207,6 +262,8 @@ class Stage:
     def values_of(self, ups: str, status: str) -> dict[str, str]:
         """Return what a UPS says: what it said last, with this status, and empty with LB."""
         values = {"battery.charge": "100", "battery.runtime": "3600"} | self.plan.base.get(ups, {})
+        if "OB" in status.split() and "input.voltage" in values:
+            values["input.voltage"] = "0"
         if "LB" in status.split():
             values |= {"battery.charge": "1", "battery.runtime": "1"}
         values.pop("ups.status", None)
@@ -215,21 +272,12 @@ class Stage:
 
     def publish(self, status: str) -> None:
         """Let all UPSes of the host say the same: the mains are those of the house."""
-        for ups in self.served:
-            self.write_device(ups, self.values_of(ups, status))
+        for ups in self.played:
+            write_device(ups, self.values_of(ups, status))
         for server in self.stand_ins:
             for ups in server.values:
                 server.values[ups] = self.values_of(ups, status)
-        self.tell("played", ",".join(self.plan.base), f"says {status}")
-
-    @staticmethod
-    def write_device(ups: str, values: dict[str, str]) -> None:
-        """Write the file that dummy-ups reads."""
-        file = Path(config.FOLDER, f"{ups}.dev")
-        part = file.with_suffix(".part")
-        part.write_text("".join(f"{key}: {value}\n" for key, value in values.items()))
-        part.chmod(0o644)
-        part.replace(file)
+        self.tell("played", self.names, f"says {status}")
 
     def all_on_line(self) -> bool:
         """Whether upsd says OL of each UPS that it serves."""
@@ -328,7 +376,8 @@ def main() -> int:
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     deadline = time.monotonic() + plan.limit
     try:
-        stage = _set_the_stage(plan, deadline)
+        texts = setting.enter(plan)
+        stage = Stage(plan, Ears(), texts, deadline)
         try:
             stage.play()
         finally:
@@ -338,61 +387,6 @@ def main() -> int:
         sys.stdout.write(json.dumps({"failed": str(error)}) + "\n")
     sys.stdout.flush()
     return 0
-
-
-def _set_the_stage(plan: Plan, deadline: float) -> Stage:
-    texts = {
-        file.name: file.read_text(encoding="utf-8", errors="replace")
-        for file in ETC.iterdir()
-        if file.is_file()
-    }
-    folders = sandbox.folders_below(RUN)
-    sandbox.enter(plan.addresses, plan.names, folders)
-    sys.stdout.write(json.dumps({"namespace": str(Path("/proc/self/ns/pid").readlink())}) + "\n")
-    RUN.mkdir(exist_ok=True)
-    room = Path(config.FOLDER)
-    room.mkdir(mode=0o755)
-    what = config.monitoring(texts["upsmon.conf"])
-    script = config.script_of(texts.get("upssched.conf", ""))
-    recorders = {
-        "shutdown": ("uid $(id -u)", "exit 0"),
-        # upssched tells of its timers only when it is asked to.
-        "notify": (
-            "$NOTIFYTYPE $UPSNAME",
-            f'export NUT_DEBUG_LEVEL=1\nexec {what.notify or "true"} "$@"',
-        ),
-        "script": ("$*", f'exec {script or "true"} "$@"'),
-    }
-    for name, (said, then) in recorders.items():
-        file = room / name
-        file.write_text(RECORDER.format(name=name, said=said, then=then))
-        file.chmod(0o755)
-    _rewrite(plan, texts, room)
-    return Stage(plan, Ears(), texts, deadline)
-
-
-def _rewrite(plan: Plan, texts: dict[str, str], room: Path) -> None:
-    """Copy /etc/nut with its modes and owners, rewrite the few lines, and put it in its place."""
-    copy = room / "etc"
-    shutil.copytree(ETC, copy, symlinks=False)
-    for file in (ETC, *ETC.rglob("*")):
-        seen = file.stat()
-        os.chown(copy / file.relative_to(ETC), seen.st_uid, seen.st_gid)
-    timer = TIMER_SECONDS if plan.trigger == "timer" else None
-    new = {"upsmon.conf": config.upsmon_conf(texts["upsmon.conf"], tls=not _needs_stand_in(texts))}
-    if "upssched.conf" in texts:
-        new["upssched.conf"] = config.upssched_conf(texts["upssched.conf"], timer)
-    if "ups.conf" in texts:
-        new["ups.conf"] = config.ups_conf(texts["ups.conf"])
-    for name, text in new.items():
-        (copy / name).write_text(text, encoding="utf-8")
-    sandbox.bind(copy, str(ETC))
-
-
-def _needs_stand_in(texts: dict[str, str]) -> bool:
-    """Whether some UPS is another host's; its certificate is not ours to show."""
-    own = config.sections(texts.get("ups.conf", ""))
-    return any(one.ups not in own for one in config.monitoring(texts["upsmon.conf"]).monitors)
 
 
 def _end_with_stdin() -> None:

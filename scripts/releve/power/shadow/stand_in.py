@@ -1,8 +1,9 @@
 """An upsd of a few lines, for a host that only follows: its own upsd is on another host.
 
 It says what the stage lets it say, takes any name and password (whether the real ones are right
-is seen at the real upsd, where the host is logged in), and offers no TLS. Network protocol: NUT's
-developer guide, "Network protocol information".
+is seen at the real upsd, where the host is logged in), and speaks TLS where it is given a
+certificate; then it says nothing in the clear, as a stolen look would be no proof. Network
+protocol: NUT's developer guide, "Network protocol information".
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterable
 
+STARTTLS = "OK STARTTLS"
+NO_TLS = "ERR FEATURE-NOT-CONFIGURED"
+TLS_ONLY = "ERR ACCESS-DENIED"
 GREETINGS = {
     "VER": "Network UPS Tools upsd 2.8.1",
     "NETVER": "1.3",
     "PROTVER": "1.3",
     "LOGOUT": "OK Goodbye",
-    "STARTTLS": "ERR FEATURE-NOT-CONFIGURED",
     "USERNAME": "OK",
     "PASSWORD": "OK",
 }
@@ -42,8 +46,11 @@ class _Threads(socketserver.ThreadingTCPServer):
 class StandIn:
     """Serves the variables of some UPSes on one address and port."""
 
-    def __init__(self, address: str, port: int, upses: Iterable[str]) -> None:
+    def __init__(
+        self, address: str, port: int, upses: Iterable[str], secured: ssl.SSLContext | None = None
+    ) -> None:
         """Listen, in the background; raises OSError when the address is taken."""
+        self.secured = secured
         self.values: dict[str, dict[str, str]] = {ups: {} for ups in upses}
         self.forced: set[str] = set()
         self.logins: dict[str, set[int]] = {ups: set() for ups in self.values}
@@ -58,14 +65,30 @@ class StandIn:
         self.server = kind((address, port), Talk)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    @property
+    def how(self) -> str:
+        """What it is, for the timeline."""
+        return f"is played by a stand-in, {'over TLS' if self.secured else 'in the clear'}"
+
     def talk(self, link: socketserver.StreamRequestHandler) -> None:
-        """Answer one client until it hangs up."""
+        """Answer one client until it hangs up, or is no match for the certificate."""
         mine = id(link)
+        lines, over_tls = link.rfile, False
+        say = link.connection.sendall
         try:
             with contextlib.suppress(OSError):
-                for raw in link.rfile:
-                    answer = self.answer(raw.decode(errors="replace").split(), mine)
-                    link.wfile.write(answer.encode() + b"\n")
+                while raw := lines.readline():
+                    words = raw.decode(errors="replace").split()
+                    asked = [word.upper() for word in words] == ["STARTTLS"]
+                    if asked and self.secured and not over_tls:
+                        say(f"{STARTTLS}\n".encode())
+                        connection = self.secured.wrap_socket(link.connection, server_side=True)
+                        lines, say = connection.makefile("rb"), connection.sendall
+                        over_tls = True
+                    elif asked or (self.secured and not over_tls):
+                        say(f"{NO_TLS if asked else TLS_ONLY}\n".encode())
+                    else:
+                        say(self.answer(words, mine).encode() + b"\n")
         finally:
             for logins in self.logins.values():
                 logins.discard(mine)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from releve.power.shadow.config import Monitor
 
 ETC = Path("/etc/nut")
+# What our programs read, and what the policy has decided.
+OURS = (Path("/etc/releve"), Path("/var/lib/releve-policy"))
+GOES_ON = ".ladder.json"  # how the real policy looks at its UPS, which goes on meanwhile
 FLAGS = ("/etc/killpower", "/run/nut/killpower")
 UNITS = ("nut-*.service", "releve-*.service")
 TOOL_SECONDS = 20
@@ -53,6 +56,8 @@ def see(monitors: Iterable[Monitor], flag: str, programs: Iterable[str]) -> Host
         clients[one.ups] = tuple(sorted(seen.clients))
         statuses[one.ups] = seen.variables.get("ups.status", "")
     files = [*sorted(ETC.rglob("*")), *(Path(word) for word in programs if word.startswith("/"))]
+    files += [file for folder in OURS for file in sorted(folder.glob("*.json"))
+              if not file.name.endswith(GOES_ON)]  # fmt: skip
     return HostSeen(
         _processes(),
         {str(file): _fingerprint(file) for file in files if file.is_file()},

@@ -93,7 +93,7 @@ def _supplies(town: Town, host: str, ups: str) -> int:
 def _monitors(town: Town, host: str, names: list[str]) -> list[dict[str, Any]]:
     return [
         {
-            "ups": _followed(town, host, ups),
+            "ups": town.ups[ups].followed_by(ups, host),
             "server": server,
             "host": town.ups[ups].host,
             "supplies": _supplies(town, host, ups),
@@ -101,15 +101,6 @@ def _monitors(town: Town, host: str, names: list[str]) -> list[dict[str, Any]]:
         for ups in names
         for server, _network in _paths(town, host, ups)
     ]
-
-
-def _followed(town: Town, host: str, name: str) -> str:
-    """Return the name that a client monitors: the UPS's, or that of a virtual one."""
-    ups = town.ups[name]
-    if ups.mode == "stock":
-        return name
-    tier = next((tier for tier, one in ups.tiers.items() if host in one.hosts), "site")
-    return f"{name}-{tier}"
 
 
 def _paths(town: Town, host: str, ups: str) -> list[tuple[str, str]]:

@@ -42,7 +42,6 @@ def test_what_upsmon_conf_says() -> None:
     )
     assert said.shutdown == '/bin/sh -c "sync; /sbin/shutdown -h +0"'
     assert said.flag == "/etc/killpower"
-    assert said.tls
     assert said.faults == ()
 
 
@@ -88,10 +87,6 @@ def test_a_flag_in_memory_stays_where_it_is_and_none_stays_none() -> None:
     assert config.monitoring(in_memory).flag == "/run/nut/other"
     assert config.monitoring(none).flag == ""
     assert config.monitoring(none).notify == ""
-
-
-def test_a_stand_in_is_not_asked_for_a_certificate() -> None:
-    assert not config.monitoring(config.upsmon_conf(UPSMON, tls=False)).tls
 
 
 UPSSCHED = """\

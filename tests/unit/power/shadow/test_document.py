@@ -28,7 +28,8 @@ FIRED = [
     {"at": 112.3, "kind": "flag", "subject": "host", "what": "kill-power flag written"},
     {"at": 112.4, "kind": "killpower", "subject": "host", "what": "upsmon -K ends with 0"},
 ]
-CONFIGURED = {"argv": ["/sbin/shutdown", "-h", "+0"], "runs": True}
+SECURED = {"at": 100.5, "kind": "secured", "subject": "upsmon", "what": "Connected in SSL"}
+CONFIGURED = {"argv": ["/sbin/shutdown", "-h", "+0"], "runs": True, "tls": False}
 WHAT = config.Monitoring((), "/sbin/shutdown -h +0", "", "/run/nut/killpower")
 
 
@@ -73,6 +74,8 @@ def test_what_makes_the_proof_incomplete_is_named() -> None:
     assert "no SHUTDOWNCMD" in faults(*FIRED, argv=[])[0]
     assert faults(*FIRED, runs=False) == ["SHUTDOWNCMD: /sbin/shutdown is no program on this host"]
     assert faults(*FIRED[:5], FIRED[6]) == ["low: POWERDOWNFLAG was not written"]
+    assert faults(*FIRED, tls=True) == ["low: TLS was asked for and was not spoken"]
+    assert faults(SECURED, *FIRED, tls=True) == []
     assert faults(*FIRED[:5])[0].startswith("low: it was ended before its end")
 
 

@@ -13,6 +13,8 @@ from releve.power.shadow.hearing import Heard, of_syslog
         ("upsmon", "UPS ups1@localhost on battery", "on-battery"),
         ("upsmon", "UPS ups1@198.51.100.11 battery is low", "low-battery"),
         ("upsmon", "UPS ups1@198.51.100.11: forced shutdown in progress", "forced"),
+        ("upsmon", "Connected to NUT server 198.51.100.11 in SSL", "secured"),
+        ("upsmon", "Can not connect to NUT server nas in SSL, continue unencrypted", ""),
         ("upsmon", "Executing automatic power-fail shutdown", "decided"),
         ("upsmon", "New timer: on-battery-ups1 (5 seconds)", "timer-started"),
         ("upssched", "Cancelling timer: on-battery-ups1", "timer-cancelled"),

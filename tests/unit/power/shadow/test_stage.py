@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from releve.power.shadow.hearing import Ears, Heard
-from releve.power.shadow.stage import Plan, Stage
+from releve.power.shadow.stage import Stage
+
+if TYPE_CHECKING:
+    from releve.power.shadow.setting import Plan
 
 UPSSCHED = """\
 CMDSCRIPT /usr/local/lib/releve/power-timer
