@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from releve.command import run
+from releve.drills.power_times import TITLES, read_figures
 from releve.lab.run import environment
 
 if TYPE_CHECKING:
@@ -40,8 +41,9 @@ class Site:
     """The lab with its guests on pve1 and its UPS guarded; runs programs at the workstation."""
 
     def __init__(self, lab: Lab) -> None:
-        """Take the lab as it is."""
+        """Take the lab as it is; `drilled` are the levels since the UPS's host has booted."""
         self.lab = lab
+        self.drilled: set[int] = set()
 
     def do(self, *argv: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         program = self.lab.root / ".venv" / "bin" / argv[0]
@@ -69,6 +71,7 @@ class Site:
 
     def drill(self, level: int = 3) -> tuple[int, set[str]]:
         """Run a level of the drill; return its exit code and the checks that failed."""
+        self.drilled.add(level)
         done = self.do("releve", "drill", "power", "--lab", "--level", str(level))
         name = "power" if level == WHOLE else f"power-{level}"
         file = self.lab.root / "build" / "evidence" / f"{name}.json"
@@ -115,6 +118,23 @@ class Site:
             time.sleep(0.2)
 
 
+def power_off_cuts_nobody(site: Site) -> None:
+    """Power the UPS's host off as anybody would; nobody else loses power, and it comes back."""
+    begin = len(site.events(0).splitlines())
+    site.lab.console("pve1", ["systemctl", "poweroff"], check=False)
+    assert site.saw(begin, "pve1", "halted", 90), site.events(begin)
+    time.sleep(8)  # longer than the UPS takes to switch off
+
+    assert not site.saw(begin, "ups1", "command"), site.events(begin)
+    assert not site.saw(begin, "ups1", "output-off")
+    assert site.lab.running("nas")
+    site.lab.power_on("pve1")
+    site.lab.await_ready("pve1")
+    site.drilled.clear()
+    for guest in site.lab.town.guests:
+        assert site.lab.ask(guest, 120).whole
+
+
 @pytest.fixture(scope="module")
 def site(lab: Lab) -> Iterator[Site]:
     here = Site(lab)
@@ -140,6 +160,7 @@ def test_every_host_fires_in_the_shadow_and_nothing_is_left(site: Site) -> None:
     told = {(one["subject"], one["what"]) for one in json.loads(file.read_text())["events"]}
     for host in GUARDED:
         assert (host, "SHUTDOWNCMD is called, as a recorder") in told
+        assert (host, "upsmon speaks TLS with its server") in told
         assert site.shadows(host) == []
 
 
@@ -165,21 +186,6 @@ def test_a_shadow_that_is_killed_leaves_nothing(site: Site, victim: str) -> None
         drill.wait(timeout=120)
 
     assert site.protection() == before
-
-
-def test_an_ordinary_power_off_after_the_shadow_cuts_nobody(site: Site) -> None:
-    begin = len(site.events(0).splitlines())
-    site.lab.console("pve1", ["systemctl", "poweroff"], check=False)
-    assert site.saw(begin, "pve1", "halted", 90), site.events(begin)
-    time.sleep(8)  # longer than the UPS takes to switch off
-
-    assert not site.saw(begin, "ups1", "command"), site.events(begin)
-    assert not site.saw(begin, "ups1", "output-off")
-    assert site.lab.running("nas")
-    site.lab.power_on("pve1")
-    site.lab.await_ready("pve1")
-    for guest in site.lab.town.guests:
-        assert site.lab.ask(guest, 120).whole
 
 
 def test_the_lowest_tier_stops_and_comes_back(site: Site) -> None:
@@ -214,8 +220,24 @@ def test_a_ups_that_hides_the_loss_of_its_mains_may_guard_nothing(site: Site) ->
     assert code == 75  # refused before anybody pulls a plug: there are no data
 
 
+def test_an_ordinary_power_off_after_the_partial_drills_cuts_nobody(site: Site) -> None:
+    """Nothing between them takes a flag away, so one that any of them left would still stand."""
+    for level in sorted({0, 1, 2, 4} - site.drilled):
+        assert site.drill(level) == (0, set()), level
+    power_off_cuts_nobody(site)
+
+
 def test_a_cut_is_survived_in_order_and_unattended(site: Site) -> None:
     assert site.drill() == (0, set())
+    times = {
+        one.id: one for one in read_figures(site.lab.root / "build" / "evidence" / "power.json")
+    }
+    assert set(times) == set(TITLES)
+    assert all(one.seconds is not None for one in times.values())
+
+
+def test_an_ordinary_power_off_after_a_whole_cut_cuts_nobody(site: Site) -> None:
+    power_off_cuts_nobody(site)
 
 
 def test_plain_ansible_finds_nothing_to_change(site: Site, tmp_path: Path) -> None:
