@@ -15,6 +15,7 @@ VERBS = {
     "measure": ("power_measure", "Test a UPS, or pull its plug, and keep what was seen."),
     "notify": ("power_notify", "See that alarms arrive."),
     "scan": ("power_scan", "Find the UPSes on a host's cables, as entries for the town file."),
+    "state": ("power_state", "Say how the UPSes and their batteries are."),
 }
 
 

@@ -52,7 +52,7 @@ def command(
         records,
         judgement,
         language,
-        subjects={*town.hosts, *town.guests},
+        subjects={*town.hosts, *town.guests, *town.ups},
         written=datetime.datetime.now(tz=datetime.UTC),
     )
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -51,6 +51,7 @@ STAGES = (
         "playbooks/power.yml",
     ),
     Stage("power", ("releve", "drill", "power", "--lab"), "scripts/releve/drills/power.py"),
+    Stage("batteries", ("releve", "power", "state"), "scripts/releve/cli/power_state.py"),
     Stage(
         "vault",
         ("python", "-m", "releve.lab.vault_setup"),

@@ -22,6 +22,7 @@ VERBS = {
     "policy": "policy",
     "rewake": "rewake",
     "shadow": "shadow",
+    "state": "state",
     "stop-rest": "rest",
     "test-battery": "battery",
     "watch": "watching",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from releve.power.spool import Severity
 
 CONFIG = Path("/etc/releve/notify.json")
+TRIED = Path("/var/lib/releve-notify/tried.json")  # how the last test of each target went
 LATE_SECONDS = 300  # an alarm that is older says when it was raised
 TESTS = Path("/var/lib/releve-measure")
 TEST_SECONDS = 15.0  # after the last line of a test's journal
@@ -191,6 +192,39 @@ def send_test(config: Config, sender: Sender, seed: str) -> list[dict[str, Any]]
     return told
 
 
+class Tried(dict[str, dict[str, Any]]):
+    """How the last test of each target went: id -> `{at, sent, seen}`; `seen` None: nobody said."""
+
+    @classmethod
+    def read(cls, file: Path = TRIED) -> Tried:
+        """Read them; none where there is no file, or one that is wrong."""
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            rows = {
+                name: {"at": float(row["at"]), "sent": bool(row["sent"]), "seen": row["seen"]}
+                for name, row in content.items()
+            }
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return cls()
+        return cls(rows)
+
+    def write(self, file: Path = TRIED) -> None:
+        """Keep them, whole or not at all; raises OSError."""
+        file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        part = file.with_name(f".{file.name}.part")
+        part.write_text(json.dumps(self, indent=1) + "\n", encoding="utf-8")
+        part.replace(file)
+
+    def told(self, results: Iterable[dict[str, Any]], at: float) -> None:
+        """Take in results, `{target, sent}` of a test, or `{target, seen}` of who looked."""
+        for one in results:
+            row = self.setdefault(one["target"], {"at": at, "sent": True, "seen": None})
+            if "sent" in one:
+                row |= {"at": at, "sent": one["sent"], "seen": None}
+            else:
+                row["seen"] = one["seen"]
+
+
 def event_alarm(kind: str, ups: str) -> Alarm:
     """Return the alarm for one of NUT's events, by its NOTIFYTYPE and UPSNAME."""
     severity, text = EVENTS.get(kind, ("warning", f"NUT says {kind or 'something'}"))
@@ -212,13 +246,16 @@ def _tested(alarm: Alarm, folder: Path) -> bool:
 
 
 def main(arguments: Iterable[str]) -> int:
-    """Run `notify event|send|test`; returns 0, or the code of the error that it names."""
+    """Run `notify event|send|test|seen`; returns 0, or the code of the error that it names."""
     parser = argparse.ArgumentParser(prog="power.pyz notify")
-    parser.add_argument("what", choices=("event", "send", "test"))
+    parser.add_argument("what", choices=("event", "send", "test", "seen"))
     parser.add_argument("--config", type=Path, default=CONFIG)
     parser.add_argument("--spool", type=Path, default=SPOOL)
     parser.add_argument("--tests", type=Path, default=TESTS)
     parser.add_argument("--seed", default="")
+    parser.add_argument("--tried", type=Path, default=TRIED)
+    parser.add_argument("--yes", action="append", default=[], metavar="TARGET")
+    parser.add_argument("--no", action="append", default=[], metavar="TARGET")
     options = parser.parse_args(list(arguments))
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
@@ -228,8 +265,15 @@ def main(arguments: Iterable[str]) -> int:
                 raise_alarm(alarm, options.spool)
         elif options.what == "send":
             return _send(options.config, options.spool)
+        elif options.what == "seen":
+            answers = [(name, True) for name in options.yes] + [
+                (name, False) for name in options.no
+            ]
+            _keep([{"target": name, "seen": seen} for name, seen in answers], options.tried)
+            sys.stdout.write("{}\n")
         else:
             told = send_test(Config.read(options.config), Apprise(), options.seed)
+            _keep(told, options.tried)
             sys.stdout.write(json.dumps(told) + "\n")
     except ReleveError as error:
         LOG.error("notify: %s", error)  # one sentence, no traceback
@@ -238,6 +282,12 @@ def main(arguments: Iterable[str]) -> int:
         LOG.error("notify: %s: %s", options.spool, error)  # as above
         return 1
     return 0
+
+
+def _keep(results: Iterable[dict[str, Any]], file: Path) -> None:
+    tried = Tried.read(file)
+    tried.told(results, time.time())
+    tried.write(file)
 
 
 def _send(config_file: Path, spool: Path) -> int:

@@ -90,8 +90,8 @@ class Watch:
             except (NoAnswerError, ReleveError):
                 variables = None
             tests = tuple(outcomes(self.places.tests, one.name))
-            measured = self._measured(one.name)
-            known = self._known(one, tests, measured, variables or memory.values, today_of(now))
+            measured = self.measured(one.name)
+            known = self.known(one, tests, measured, variables or memory.values, today_of(now))
             wrong = look(memory, now, variables, known, today_of(now))
             told = self._tell(memory, one.name, wrong)
             if told or keep:
@@ -116,14 +116,15 @@ class Watch:
             LOG.error("%s: %s", self.places.spool, error)  # one sentence, no traceback
         return bool(alarms)
 
-    def _measured(self, ups: str) -> Measurement | None:
+    def measured(self, ups: str) -> Measurement | None:
+        """Return the newest record of a UPS; one that cannot be read is told, and is none."""
         try:
             return known_of(ups, self.places.tests, self.places.measured)
         except InputError as error:
             LOG.warning("%s", error)
             return None
 
-    def _known(
+    def known(
         self,
         one: Watched,
         tests: tuple[Outcome, ...],
@@ -131,6 +132,7 @@ class Watch:
         values: Mapping[str, str],
         today: datetime.date,
     ) -> Known:
+        """Return what its tests, its record and its values (of upsd) say of its battery."""
         shown = [test.at for test in tests if test.shown_seconds is not None]
         failed = tests[-1].why if tests and (tests[-1].failed or tests[-1].low) else ""
         installed = battery_date(values)

@@ -254,9 +254,13 @@ def test_a_verdict_says_who_may_guard_nothing() -> None:
 
 def test_alarms_are_seen_to_arrive_or_not() -> None:
     seeds: list[str] = []
+    kept: list[tuple[str, ...]] = []
 
     class Mailer:
         def call(self, *words: str) -> Any:
+            if words[1] == "seen":
+                kept.append(words[2:])
+                return {}
             seeds.append(words[-1])
             names = ("a", "b", "c")
             return [{"target": one, "shown": f"mail {one}", "sent": one != "c"} for one in names]
@@ -270,3 +274,4 @@ def test_alarms_are_seen_to_arrive_or_not() -> None:
     assert [row["seen"] for row in try_alarms(Mailer(), ask)] == [True, False, None]
     assert [row["seen"] for row in try_alarms(Mailer(), None)] == [None, None, None]
     assert seeds[0] != seeds[1]
+    assert kept == [("--yes", "a", "--no", "b")]  # once: nobody was asked the second time

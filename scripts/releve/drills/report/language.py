@@ -172,6 +172,14 @@ class Language:
         local = moment.astimezone(self.zone)
         return f"{local.day}{HARD}{self.text(MONTHS[local.month - 1])}{HARD}{local.year}"
 
+    def day(self, text: str) -> str:
+        """Return a day that is written as 2026-05-31; anything else as it is."""
+        try:
+            day = datetime.date.fromisoformat(text)
+        except ValueError:
+            return text
+        return self.date(datetime.datetime.combine(day, datetime.time(12), tzinfo=self.zone))
+
     def time(self, moment: datetime.datetime, *, seconds: bool = False) -> str:
         """Return the hour and minute, or with seconds for tables."""
         local = moment.astimezone(self.zone)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import jinja2
 
+from releve.drills.report.batteries import NAME as BATTERIES
+from releve.drills.report.batteries import Teller
 from releve.drills.report.chart import NARROW_CHART, WIDE_CHART, Chart, draw
 from releve.drills.report.language import UNITS
 from releve.drills.report.promises import EVIDENCE, Judged, Judgement, State, is_commissioning, mark
@@ -40,6 +42,7 @@ STAGES = {
     "power-1": mark("Power cut in the shadow"),
     "power-2": mark("Power cut with some services"),
     "power-4": mark("Plug of the UPS pulled"),
+    "batteries": mark("The UPSes and their batteries"),
     "copy": mark("Copies to the vault"),
     "restore": mark("Return from a copy"),
     "ledger": mark("Accounts"),
@@ -208,10 +211,15 @@ class View:
             check.id,
             check.passed,
             say_check(check.id, self.subjects, self.language),
-            self.language.quantity(check.value, check.unit),
+            self._value(check),
             self.language.quantity(check.limit, _measure(check.unit)),
             say_note(check.note, self.language),
         )
+
+    def _value(self, check: CheckRead) -> str:
+        if isinstance(check.value, str) and self.language.knows(check.value):
+            return self.language.text(check.value)
+        return self.language.quantity(check.value, check.unit)
 
     def failures(self) -> list[tuple[Record, list[Row]]]:
         """Return what went wrong, by evidence file: broken files and failed checks."""
@@ -231,10 +239,16 @@ class View:
 
     def _card(self, judged: Judged) -> Card:
         checks = [check for one in judged.records if one.content for check in one.content.checks]
+        figured = [
+            check
+            for one in judged.records
+            if one.content and one.name not in judged.promise.against
+            for check in one.content.checks
+        ]
         found = span(judged.records)
         return Card(
             judged,
-            self._figures(checks),
+            self._figures(figured),
             len(checks),
             sum(not check.passed for check in checks),
             self.moment(found[1]) if found else "",
@@ -269,6 +283,13 @@ class View:
             )
             for check, name in named[:FIGURES_MAX]
         )
+
+    def teller(self) -> Teller | None:
+        """Return who tells of the UPSes and their batteries, if that was asked in this run."""
+        for record in self.records:
+            if record.name == BATTERIES and record.content:
+                return Teller(record, self.language, self.subjects)
+        return None
 
     def drawings(self) -> list[Drawing]:
         """Return the timelines of the move and of the power cut, as far as there are events."""

@@ -33,7 +33,8 @@ class Promise:
     """One promise to the town, and the evidence that it rests on.
 
     `short` completes "not tried in this run: ...". `also` is evidence that speaks for it where
-    there is some: without, nothing is missing, and alone it proves a part.
+    there is some: without, nothing is missing, and alone it proves a part. `against` proves
+    nothing by itself, and breaks the promise where a check in it failed.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Promise:
     text: str
     evidence: tuple[str, ...]
     also: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
 
 
 PROMISES = (
@@ -75,6 +77,7 @@ PROMISES = (
         ),
         ("power",),
         ("power-0", "power-1", "power-2", "power-4"),
+        ("batteries",),
     ),
     Promise(
         "vault",
@@ -112,8 +115,13 @@ EVIDENCE = tuple(
     dict.fromkeys(
         (
             *("survey", "provision", "migrate"),
-            *("power-0", "power-1", "power-2", "power", "power-4", "copy", "restore"),
-            *(name for promise in PROMISES for name in (*promise.evidence, *promise.also)),
+            *("power-0", "power-1", "power-2", "power", "power-4", "batteries"),
+            *("copy", "restore"),
+            *(
+                name
+                for promise in PROMISES
+                for name in (*promise.evidence, *promise.also, *promise.against)
+            ),
         )
     )
 )
@@ -159,7 +167,10 @@ def judge(records: Mapping[str, Record]) -> Judgement:
     for promise in PROMISES:
         mine = tuple(records[name] for name in promise.evidence)
         also = tuple(records[name] for name in promise.also if not records[name].missing)
-        judged.append(Judged(promise, _state(mine, also), mine + also))
+        against = tuple(records[name] for name in promise.against if not records[name].missing)
+        broken = any(not record.passed for record in against)
+        state = State.FAILED if broken else _state(mine, also)
+        judged.append(Judged(promise, state, mine + also + against))
     return Judgement(tuple(judged))
 
 

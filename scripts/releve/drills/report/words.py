@@ -152,6 +152,22 @@ CHECKS: dict[str, Words] = {
     "forward-refused": Words(mark("The site's key leads to no other port of the vault.")),
     "restore-without-grant-refused": Words(mark("Without leave nothing can be fetched back.")),
     "root-login-refused": Words(mark("Nobody of the site logs in as root at the vault.")),
+    # batteries
+    "host-answers": Words(mark("The UPS's host says how it is.")),
+    "state": Words(mark("What is known of the UPS.")),
+    "rung": Words(mark("What it says of the mains and its battery can be used.")),
+    "decides": Words(mark("What stops the site is known.")),
+    "timer": Words(mark("However it goes, the site stops after a known time without mains.")),
+    "measured-on": Words(mark("The UPS was measured.")),
+    "capacity-measured": Words(mark("How long the battery lasts was measured.")),
+    "quick-test": Words(mark("The last short test of the battery showed, and was passed.")),
+    "deep-test": Words(mark("The last long test of the battery was passed.")),
+    "link": Words(mark("The link to the UPS lives.")),
+    "battery-due": Words(mark("The battery is not due yet.")),
+    "last-stop-at": Words(mark("The last stop of the server is on record.")),
+    "last-stop": Words(mark("At the last stop it ended cleanly.")),
+    "alarm-targets": Words(mark("It is known who is told.")),
+    "alarms-seen": Words(mark("A test of each alarm was seen to arrive.")),
     # restore
     "copy-as-sealed": Words(mark("The copy at the vault is as it was sealed.")),
     "copy-equals-manifest": Words(
@@ -244,6 +260,29 @@ PHRASES: dict[str, str] = {
     mark("broken at {number}"): "",
     mark("survey started"): "",
     mark("survey finished"): "",
+    # remarks on batteries
+    mark("it was installed on {day} and is counted on for {months} months"): "",
+    mark("its {how} capacity falls below the {seconds} s that are needed"): "",
+    mark('its {kind} battery test failed ("{result}"): replace the battery'): "",
+    mark(
+        "its {kind} battery test did not show within {seconds} s: what it says may be frozen, and a"
+        " power cut would go unseen; look at the cable and the driver"
+    ): "",
+    mark("it did not come back from its {kind} battery test: look at it now"): "",
+    mark("its battery was low before the deep test was over: replace the battery"): "",
+    mark('its {kind} battery test was not carried out ("{result}")'): "",
+    mark("nothing is heard of it: a power cut would go unseen"): "",
+    mark(
+        "nothing it says has changed for 24 h: its link may be frozen; restart its driver, look at"
+        " the cable"
+    ): "",
+    mark(
+        "no battery test has shown for two weeks: nothing proves that a power cut would be seen"
+    ): "",
+    mark("not seen to arrive: {names}"): "",
+    mark("it took {took} s of the {limit} s that it had"): "",
+    mark("Proxmox VE did not stop it: {error}"): "",
+    mark("it was paused, and was ended as it stood"): "",
 }
 THINGS = frozenset({mark("mains")})
 """Subjects of events that are no host and no guest."""
@@ -269,7 +308,19 @@ NOTES = (
     mark("from the return of the mains, nobody touching anything"),
     mark("did not come back by itself"),
     mark("its power was never switched off"),
+    mark("at least"),
+    *(mark("clean"), mark("hard-stopped"), mark("cut"), mark("commissioning")),
+    *(mark("runtime"), mark("estimate"), mark("charge"), mark("voltage"), mark("time")),
+    *(mark("refuse"), mark("own-thresholds"), mark("own-word")),
+    mark("quick"),
+    mark("deep"),
+    mark("measured"),
+    mark("estimated"),
+    mark("nobody asked it to stop"),
+    mark("asked to stop, but no task of it is left"),
+    mark("its task has no end: the power or the host went first"),
 )
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _SEPARATORS = re.compile(r"[.:/]")
 
 
@@ -340,6 +391,8 @@ def say_note(note: str, language: Language) -> Said:
 
 
 def _localise(value: str, language: Language) -> str:
+    if _DAY.fullmatch(value):
+        return language.day(value)
     try:
         return language.number(float(value) if "." in value else int(value))
     except ValueError:
