@@ -108,7 +108,7 @@ def _stop(town: Town, host: str, stop: dict[str, Any], evidence: Evidence) -> No
     if stop["guests"] and stop["at"]:
         evidence.check(f"{host}.last-stop-at", passed=True, value=_moment(stop["at"]))
     for one in stop["guests"]:
-        name = names.get(one["vmid"], str(one["vmid"]))
+        name = names.get(one["vmid"], one["name"])
         clean = one["end"] == "clean"
         evidence.check(f"{name}.last-stop", clean, one["end"], note=one["why"])
 

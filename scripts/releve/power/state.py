@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from releve.errors import InputError, ReleveError
-from releve.power import outcomes as guest_stops
-from releve.power import tasks
+from releve.power import stop_history, tasks
 from releve.power.battery import Outcome, outcomes
 from releve.power.doubts import sentences
 from releve.power.ladder import Known, rung_of, warnings_of
@@ -89,16 +88,16 @@ def _newest(tests: Iterable[Outcome], kind: str) -> dict[str, Any] | None:
     return {**dataclasses.asdict(found[-1]), "passed": found[-1].passed, "why": found[-1].why}
 
 
-def last_stop(record: Path = Path(guest_stops.RECORD)) -> dict[str, Any]:
-    """Return when this host last began to stop, and how each guest ended: `{at, guests}`."""
-    content: dict[str, Any] = {}
-    try:
-        content = json.loads(tasks.read(record) or "{}")
-    except ValueError:
-        LOG.warning("%s: not readable; what ran is taken from PVE's records", record)
-    stops = guest_stops.last(tasks.TASKS, content.get("running", ()), content.get("at"))
-    guests = [{"vmid": one.vmid, "end": one.end, "why": one.why} for one in stops]
-    return {"at": content.get("at"), "guests": guests}
+def last_stop(file: Path = stop_history.HISTORY) -> dict[str, Any]:
+    """Return when this host last stopped, and how each guest ended: `{at, guests}`; `at` null: cut.
+
+    Nothing is on record before the first stop.
+    """
+    stops = stop_history.read(file).get("stops") or [{"at": None, "guests": []}]
+    guests = [
+        {key: one[key] for key in ("vmid", "name", "end", "why")} for one in stops[-1]["guests"]
+    ]
+    return {"at": stops[-1]["at"], "guests": guests}
 
 
 def alarms() -> list[dict[str, Any]]:

@@ -44,7 +44,8 @@ GOOD: dict[str, Any] = {
         }
     },
     "stop": {"at": WEEK_AGO, "guests": [
-        {"vmid": 101, "end": "clean", "why": ""}, {"vmid": 102, "end": "clean", "why": ""},
+        {"vmid": 101, "name": "?", "end": "clean", "why": ""},
+        {"vmid": 102, "name": "?", "end": "clean", "why": ""},
     ]},
     "alarms": [{"shown": "mailtos 1a2b3c4d", "at": WEEK_AGO, "sent": True, "seen": True}],
 }  # fmt: skip

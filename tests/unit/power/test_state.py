@@ -92,14 +92,26 @@ def test_looking_leaves_the_watch_s_memory_as_it_is(upsd: SmallUpsd, tmp_path: P
     assert (tmp_path / "state" / "ups1.json").read_text() == before
 
 
-@pytest.mark.parametrize("left", ["", "{", '{"at": null}'])
-def test_a_stop_that_nobody_noted_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str
-) -> None:
-    monkeypatch.setattr(state.tasks, "TASKS", tmp_path / "no-tasks")
-    (tmp_path / "stop.json").write_text(left)
+@pytest.mark.parametrize("left", ["", "{", "[]", '{"stops": []}'])
+def test_a_stop_that_nobody_noted_is_none(tmp_path: Path, left: str) -> None:
+    (tmp_path / "stops.json").write_text(left)
 
-    assert state.last_stop(tmp_path / "stop.json") == {"at": None, "guests": []}
+    assert state.last_stop(tmp_path / "stops.json") == {"at": None, "guests": []}
+
+
+def test_the_newest_stop_counts(tmp_path: Path) -> None:
+    file = tmp_path / "stops.json"
+    guest = {"vmid": 101, "name": "compta", "why": "", "seconds": 3.0}
+    stops = [
+        {"at": at, "host_seconds": None, "guests": [guest | {"end": end}]}
+        for at, end in ((NOW - 99, "clean"), (NOW, "cut"))
+    ]
+    file.write_text(json.dumps({"format": 1, "stops": stops}))
+
+    told = state.last_stop(file)
+
+    assert told["at"] == NOW
+    assert [one["end"] for one in told["guests"]] == ["cut"]
 
 
 def test_a_configuration_that_is_missing_is_one_sentence(

@@ -317,6 +317,7 @@ NOTES = (
     mark("measured"),
     mark("estimated"),
     mark("nobody asked it to stop"),
+    mark("the host lost its power, or broke down, before anybody asked it to stop"),
     mark("asked to stop, but no task of it is left"),
     mark("its task has no end: the power or the host went first"),
 )
