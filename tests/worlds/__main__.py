@@ -1,7 +1,8 @@
-"""`python -m tests.worlds [--mode MODE] [ID...]`: run scenarios, print how each ended.
+"""`python -m tests.worlds [--mode MODE] [ID|ID-MODE...]`: run scenarios, print how each ended.
 
 `--sweep`, `--fuzz` run those in one mode (stock when none is named) and print what is wrong;
-`--part 1/3` runs a third of them, and `--keep` counts what all parts have left, runs nothing.
+`--part 1/3` runs a third of them, and `--keep` counts what all parts have left, runs nothing;
+`--rest` leaves out the worlds of which an outcome lies in build/worlds.
 `--at-once N` runs N worlds at a time, where the machine carries more or less than was measured.
 `--page` writes docs/explanation/power-scenarios.md and runs nothing.
 """
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("--fuzz", action="store_true")
     parser.add_argument("--part", type=_part, default=(1, 1), metavar="K/N")
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--rest", action="store_true")
     parser.add_argument("--at-once", type=int, metavar="N")
     parser.add_argument("ids", nargs="*")
     try:
@@ -44,14 +46,12 @@ def _run(asked: argparse.Namespace) -> int:
         _say([*lines, str(count)])
         return 0 if count.good else 1
     begin, step = asked.part
-    if asked.sweep:
-        found = sweep.bad(
-            run_all(sweep.jobs(mode)[begin - 1 :: step], tell, asked.at_once).values()
-        )
-        return _say(found)
-    if asked.fuzz:
-        each = run_all(fuzz.jobs(mode)[begin - 1 :: step], tell, asked.at_once)
-        found, excused = fuzz.bad(each.values())
+    if asked.sweep or asked.fuzz:
+        jobs = (sweep if asked.sweep else fuzz).jobs(mode)[begin - 1 :: step]
+        if asked.rest:
+            jobs = [job for job in jobs if not measured.was_run(job.name)]
+        each = run_all(jobs, tell, asked.at_once).values()
+        found, excused = (sweep.bad(each), []) if asked.sweep else fuzz.bad(each)
         _say(excused)
         return _say(found)
     if asked.page:
@@ -61,7 +61,8 @@ def _run(asked: argparse.Namespace) -> int:
         (scenario, mode)
         for scenario in ALL
         for mode in scenario.expected
-        if (not asked.ids or scenario.id in asked.ids) and (not asked.mode or mode in asked.mode)
+        if (not asked.ids or {scenario.id, f"{scenario.id}-{mode}"} & set(asked.ids))
+        and (not asked.mode or mode in asked.mode)
     ]
     return 1 if print_verdicts(pairs[begin - 1 :: step], asked.at_once) else 0
 

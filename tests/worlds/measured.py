@@ -67,6 +67,11 @@ def count(results: Iterable[Result], excused: Iterable[str] = ()) -> Count:
     )
 
 
+def was_run(name: str) -> bool:
+    """Tell whether the outcome of a world lies in build/worlds."""
+    return (FOLDER / name / "outcome.json").exists()
+
+
 def outcome_of(name: str) -> Outcome:
     """Read the outcome of a world that was run; raises InputError when it was not."""
     file = FOLDER / name / "outcome.json"
@@ -87,7 +92,7 @@ def outcome_of(name: str) -> Outcome:
 def write(kind: str, mode: Mode) -> tuple[Count, list[str]]:
     """Count what was run of a mode's sweep or fuzz; return counts and sentences of bad ends."""
     jobs = sweep.jobs(mode) if kind == "sweep" else fuzz.jobs(mode)
-    ran = [job.name for job in jobs if (FOLDER / job.name / "outcome.json").exists()]
+    ran = [job.name for job in jobs if was_run(job.name)]
     results = [Result(name, outcome_of(name)) for name in ran]
     faults, excused = (sweep.bad(results), []) if kind == "sweep" else fuzz.bad(results)
     names = (words.partition(":")[0] for words in excused)

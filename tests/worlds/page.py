@@ -119,7 +119,7 @@ def _cell(scenario: Scenario, mode: Mode) -> str:
     if found is None:
         return "not run"
     if found.wrong:
-        return f"{WORDS[found.end]}; should be: {WORDS[scenario.expected[mode]]}"
+        return f"{WORDS[found.end]}; wrong: {'; '.join(found.wrong)}"
     return WORDS[scenario.expected[mode]]
 
 

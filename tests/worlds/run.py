@@ -77,6 +77,7 @@ class Run:
     journal: Journal = field(init=False)
     switch: Switch = field(init=False)
     lag: float = 0.0
+    whole_since: float | None = None
 
     def __post_init__(self) -> None:
         """Put the parts together."""
@@ -150,12 +151,19 @@ class Run:
         return self._judge()
 
     def _ready(self, after: float) -> float | None:
-        """Return the moment when everybody who is awaited is in, None before it."""
-        if self._awaited() <= self.logged_in():
+        """Return the moment when everybody who is awaited is in and has polled, None before it.
+
+        A monitor logs in at a UPS that says nothing yet, and learns at its next poll that it does.
+        """
+        missing = ", ".join(sorted(self._awaited() - self.logged_in()))
+        if not missing and self.whole_since is None:
+            self.whole_since = after
+        if not missing and after - (self.whole_since or after) > self.site.poll_seconds:
             self.journal.note("world", "ready", f"ready after {after:.0f} s")
             return time.monotonic()
-        if after > READY_SECONDS:
-            missing = ", ".join(sorted(self._awaited() - self.logged_in()))
+        if missing:
+            self.whole_since = None
+        if missing and after > READY_SECONDS:
             message = f"{self.folder.name}: {missing} did not log in within {READY_SECONDS:.0f} s"
             raise NotReadyError(message)
         return None
@@ -196,13 +204,17 @@ class Run:
             case "press":
                 self.hosts.view.power_on(event.value)
             case "do":
-                host, *argv = event.value
-                said = self.hosts.inside(host, *argv)
-                self.journal.note(host, "said", said[:300])
+                # Beside the world, which goes on meanwhile.
+                threading.Thread(target=self._do, args=event.value, daemon=True).start()
             case _:
                 for ups, world in self.worlds.items():
                     if event.ups in {"", ups}:
                         world.obey({event.what: event.value})
+
+    def _do(self, host: str, *argv: str) -> None:
+        """Run a program on a host, and note what it says."""
+        said = self.hosts.inside(host, *argv)
+        self.journal.note(host, "said", said[:300])
 
     def _judge(self) -> Outcome:
         states = {host: self.hosts.view.state(host) for host in self.site.addresses}

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +66,7 @@ def run_all(
     tell: Callable[[Result], None] = lambda _result: None,
     worlds: int | None = None,
 ) -> dict[str, Result]:
-    """Run the worlds, so many at once; raises what a world that broke has raised.
+    """Run the worlds, so many at once; raises in the end what a world that broke has raised.
 
     A signal to end (INT, TERM, HUP) takes every world down with its hosts, namespaces and mounts,
     then raises KeyboardInterrupt.
@@ -90,11 +90,12 @@ def run_all(
     ):
         running = [pool.submit(one, numbered) for numbered in enumerate(jobs)]
         try:
-            results = [future.result() for future in running]
+            wait(running)
         except BaseException:
             ended.set()
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return {result.name: result for result in results}
+    return {result.name: result for result in (future.result() for future in running)}
 
 
 @contextlib.contextmanager
@@ -122,7 +123,6 @@ def _told_to_end(ended: threading.Event) -> Iterator[None]:
 
 def run_one(job: Job, root: Path, number: int, ended: threading.Event) -> Result:
     """Run one world; one that did not become ready is tried once more."""
-    (FOLDER / job.name / "outcome.json").unlink(missing_ok=True)
     for attempt in (1, 2):
         run = Run(
             job.site, job.events, job.seconds, FOLDER / job.name, root, number, job.awaited, ended

@@ -85,15 +85,31 @@ class Site:
         """Each host's address."""
         return {host.name: host.address for host in self.hosts}
 
+    @property
+    def poll_seconds(self) -> float:
+        """How often the slowest monitor polls."""
+        primary = {**SHORT_PRIMARY, **self.primary_variables}["nut_primary_pollfreq"]
+        secondary = {**SHORT_SECONDARY, **self.secondary_variables}["nut_secondary_pollfreq"]
+        return float(max(primary, secondary))
+
+    def tiers_of(self, ups: str) -> list[dict[str, Any]]:
+        """Return the tiers of a UPS: those whose hosts it feeds."""
+        fed = {host.name for host in self.hosts if ups in (host.fed_by or self.ups)}
+        return [dict(tier) for tier in self.tiers if set(tier["hosts"]) <= fed]
+
     def followed(self, host: str) -> list[str]:
         """Return the names of the UPSes that a host monitors; the primary's are all there are."""
         each = self.host(host).fed_by or self.ups
+        return [name for ups in each for name in self._names(ups, host)]
+
+    def _names(self, ups: str, host: str) -> list[str]:
         if self.mode != "policy":
-            return list(each)
-        own = [tier["name"] for tier in self.tiers if host in tier["hosts"]]
+            return [ups]
+        tiers = self.tiers_of(ups)
         if host == self.primary:
-            own = ["site", *(tier["name"] for tier in self.tiers)]
-        return [f"{ups}-{tier}" for ups in each for tier in own or ["site"]]
+            return [f"{ups}-site", *(f"{ups}-{tier['name']}" for tier in tiers)]
+        own = [tier["name"] for tier in tiers if host in tier["hosts"]]
+        return [f"{ups}-{tier}" for tier in own or ["site"]]
 
 
 WRITTEN: dict[str, list[File]] = {}  # many worlds have the same hosts, and a role takes its time
@@ -205,9 +221,10 @@ def _role_files(site: Site, host: Host) -> list[File]:
 
 def _primary_variables(site: Site, host: Host) -> dict[str, Any]:
     device = {**SHORT_DEVICE, "capacity_seconds": site.measured, **site.device}
-    if site.mode == "policy":
-        device |= {"mode": "policy", "tiers": list(site.tiers)}
     devices = [{**device, "name": ups, "port": ups} for ups in site.ups]
+    if site.mode == "policy":
+        for one in devices:
+            one |= {"mode": "policy", "tiers": site.tiers_of(one["name"])}
     clients = [one for one in site.hosts if one.name != site.primary]
     return {
         **SHORT_PRIMARY,

@@ -49,7 +49,7 @@ def test_a_run_of_another_scenario_leaves_the_others() -> None:
 def test_a_bad_end_is_shown_beside_what_it_should_be() -> None:
     ran(CUT, "cut", "cut instead of early")
 
-    assert cells(CUT)[0] == "**cut while running**; should be: clean, all back, but too early"
+    assert cells(CUT)[0] == "**cut while running**; wrong: cut instead of early"
 
 
 @pytest.mark.parametrize(
