@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,17 +20,21 @@ from releve.errors import ExitCode, InputError, ReleveError
 from releve.power.gate_checks import Check, Look, UpsLook, checks_of
 from releve.power.lint.host import look as look_at_host
 from releve.power.lint.read import read_directory
+from releve.power.lint.units import read_units
 from releve.power.lint.verdict import judge
 from releve.power.measuring import known_of
+from releve.power.trusted import Trust, trust_of
 from releve.power.upsd import Upsd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from releve.power.lint.model import Configuration
     from releve.power.measurement import Measurement
 
 CONFIG = Path("/etc/releve/power.json")
 UPSMON = "/usr/sbin/upsmon"
+ROOT = Path("/")  # where this host's drop-ins are
 WAIT = 30.0  # seconds within which each UPS must have said something
 LOGIN_WAIT = 60.0  # seconds within which each client must be back, after a restart of upsd
 
@@ -94,6 +98,7 @@ class Outside:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     flag_asked: Callable[[], int | None] = field(default_factory=lambda: flag_asked)
+    trust_of: Callable[[Configuration], tuple[Trust, ...]] = trust_of
 
 
 def flag_asked() -> int | None:
@@ -109,6 +114,7 @@ def look(config: Config, outside: Outside | None = None) -> Look:
     """Look at everything, each UPS until it is well or its time is over; raises InputError."""
     outside = outside or Outside()
     conf = look_at_host(read_directory(config.nut), config.nut)
+    conf = replace(conf, units=read_units(ROOT))
     flag = conf.upsmon.value("POWERDOWNFLAG") if conf.upsmon else None
     start = outside.clock()
     upses = tuple(_until_well(config, one, start, outside) for one in config.upses)
@@ -125,6 +131,7 @@ def look(config: Config, outside: Outside | None = None) -> Look:
         flag_asked=outside.flag_asked(),
         sections=tuple(one.name for one in conf.sections),
         upses=upses,
+        trusts=outside.trust_of(conf),
     )
 
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Literal
 from releve.power.doubts import DOUBTS
 from releve.power.lint.drivers import OURS
 from releve.power.readings import number, read
+from releve.power.trusted import SOON_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from releve.power.lint.finding import Finding
     from releve.power.measurement import Measurement
+    from releve.power.trusted import Trust
 
 Verdict = Literal["passed", "warning", "failed"]
 IN_MEMORY = ("/run/", "/var/run/")
@@ -84,6 +86,7 @@ class Look:
     flag_asked: int | None
     sections: tuple[str, ...]
     upses: tuple[UpsLook, ...]
+    trusts: tuple[Trust, ...] = ()
 
 
 def checks_of(look: Look) -> tuple[Check, ...]:
@@ -93,7 +96,7 @@ def checks_of(look: Look) -> tuple[Check, ...]:
         found += [_no_device(look), _flag_in_memory(look)]
     for one in look.upses:
         found += _ups_checks(one, primary=look.role == "primary")
-    return tuple(found)
+    return (*found, *map(_trusted, look.trusts))
 
 
 def _check(identity: str, good: bool | None, value: str, remedy: str, ups: str = "") -> Check:
@@ -206,6 +209,20 @@ def _mains(ups: UpsLook) -> Check:
         value = f"input.voltage {volts:g} V; no cut was measured yet"
     remedy = "pull the plug with `releve power measure`: a UPS that never says OB may guard nothing"
     return _check("mains-state", good, value, remedy, ups.name)
+
+
+def _trusted(trust: Trust) -> Check:
+    """Ask whether this host's monitor would be let in by the certificate that its server shows."""
+    soon = trust.days is not None and trust.days < SOON_DAYS
+    value = f"{trust.system}: " + (
+        trust.fault or f"its certificate is trusted and ends in {trust.days} days"
+    )
+    remedy = (
+        "upsmon gives up the connection to a server with another certificate: apply role"
+        " nut_primary there, then the role of this host, which fetches the certificate"
+    )
+    good = False if trust.fault else None if soon else True
+    return _check("trusted-certificate", good, value, remedy, trust.ups)
 
 
 def _own_thresholds(ups: UpsLook) -> Check:

@@ -15,6 +15,7 @@ from releve.errors import CheckError, InputError
 from releve.power.gate import Config, Guard, Outside, document, look, main, passed
 from releve.power.gate_checks import Check, Look, UpsLook, checks_of
 from releve.power.measurement import Measurement
+from releve.power.trusted import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,7 +128,7 @@ class Clock:
         self.slept.append(seconds)
 
     def outside(self) -> Outside:
-        return Outside(lambda: self.now, self.sleep, lambda: 1)
+        return Outside(lambda: self.now, self.sleep, lambda: 1, lambda _conf: ())
 
 
 @pytest.fixture
@@ -238,6 +239,21 @@ def test_tls_for_another_name_or_none_at_all_fails(tmp_path: Path, upsd: SmallUp
     upsd.certificate = None
     with pytest.raises(CheckError, match="offers no TLS"):
         replace(upsd.link, tls_ca=right).variables("ups1")
+
+
+@pytest.mark.parametrize(
+    ("trust", "verdict", "said"),
+    [
+        (Trust("ups1@nas", "ups1", days=300), "passed", "is trusted and ends in 300 days"),
+        (Trust("ups1@nas", "ups1", days=29), "warning", "ends in 29 days"),
+        (Trust("ups1@nas", "ups1", "certificate has expired"), "failed", "ups1@nas: certificate"),
+    ],
+)
+def test_what_the_monitor_trusts_is_looked_at(trust: Trust, verdict: str, said: str) -> None:
+    found = check(replace(GOOD, trusts=(trust,)), "trusted-certificate")
+
+    assert (found.verdict, found.ups) == (verdict, "ups1")
+    assert said in found.value
 
 
 @pytest.mark.parametrize(

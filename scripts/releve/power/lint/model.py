@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from releve.power.lint.parse import Line, Shell
+    from releve.power.lint.units import Units
 
 FILES = ("nut.conf", "ups.conf", "upsd.conf", "upsd.users", "upsmon.conf", "upssched.conf")
 PORT = "3493"
@@ -295,6 +296,7 @@ class Configuration:
     upsmon: UpsmonConf | None = None
     sched: SchedConf | None = None
     facts: Facts = field(default_factory=Facts)
+    units: Units | None = None  # None: no file of systemd was beside
     server: Configuration | None = None  # of the host that its MONITOR lines name
 
     @property

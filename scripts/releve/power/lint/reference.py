@@ -31,6 +31,12 @@ A file that is not in DIR is not judged; with `--host` it is missing. What only 
 `--facts FILE`, a JSON file gathered there. With `--server DIR` the MONITOR lines of a client are
 held against the files of its server.
 
+DIR may be a copy of `/etc` or of `/`, too: then the drop-ins of NUT's units, masks among them, are
+judged with NUT's files (`systemd/system/nut-*.d`), as `--host` does. What the linter cannot know:
+what a program does that a drop-in starts in place of NUT's own, whether a condition of a unit
+holds, what is in an NSS database (the gate looks there), and the units that packages bring in
+`/usr/lib`, which are taken to be those of Debian 13.
+
 No finding shows a password.
 """
 

@@ -11,32 +11,42 @@ from typing import TYPE_CHECKING
 
 from releve.errors import ExitCode, ReleveError
 from releve.power.lint.host import look, read_facts, with_scripts
+from releve.power.lint.model import FILES
 from releve.power.lint.read import read_directory
+from releve.power.lint.units import Units, nut_folder, read_units
 from releve.power.lint.verdict import Report, judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+ROOT = Path("/")  # of the host itself
+
 
 def lint(
     folder: Path, *, host: bool = False, facts: Path | None = None, server: Path | None = None
 ) -> Report:
-    """Judge a directory; raises InputError.
+    """Judge a directory, or a copy of /etc or of / that has it; raises InputError.
 
     `host`: it is this host's own, so look at the host too. `facts`: a file of facts gathered there.
     `server`: the directory of the host whose upsd the MONITOR lines name.
     """
-    conf = read_directory(folder, read_facts(facts) if facts else None)
-    conf = look(conf, folder) if host else with_scripts(conf, folder)
+    nut = nut_folder(folder)
+    conf = read_directory(nut, read_facts(facts) if facts else None)
+    conf = look(conf, nut) if host else with_scripts(conf, nut)
+    units = read_units(ROOT if host else folder)
+    if units != Units():
+        conf = replace(conf, units=units)
     if server is not None:
-        conf = replace(conf, server=read_directory(server))
+        conf = replace(conf, server=read_directory(nut_folder(server)))
     return judge(conf)
 
 
 def lines(report: Report, folder: Path) -> Iterator[str]:
     """Yield what a person reads: a line a finding, then the verdict."""
+    nut = nut_folder(folder)
     for one in report.findings:
-        yield f"{one.level:6} {folder / one.where}: {one.text} ({one.id})"
+        place = (nut if one.file in FILES else folder) / one.where
+        yield f"{one.level:6} {place}: {one.text} ({one.id})"
     yield f"{folder}: {report.verdict}, {len(report.findings)} findings"
 
 

@@ -10,6 +10,7 @@ from releve.power.lint import (
     rules_login,
     rules_nut,
     rules_sched,
+    rules_units,
     rules_ups,
     rules_upsd,
     rules_upsmon,
@@ -30,6 +31,7 @@ GROUPS = {
     "What several files must agree on": rules_login.RULES,
     "upssched.conf": rules_sched.RULES,
     "The host around the files": rules_host.RULES,
+    "Drop-ins of systemd": rules_units.RULES,
 }
 ALL: dict[str, Rule] = {name: rule for group in GROUPS.values() for name, rule in group.items()}
 _ORDER = list(Level)
