@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from releve.errors import ReleveError
-from releve.playbook import Difference, outcome
+from releve.playbook import Difference, outcome, play
+from releve.town.load import load_town
+
+LAB = Path(__file__).parents[2] / "inventory" / "lab"
 
 
 def told(*results: tuple[str, str, dict[str, Any]]) -> dict[str, Any]:
@@ -57,3 +61,19 @@ def test_what_a_rescue_mended_is_no_failure() -> None:
     run = told(("nas", "look", {"failed": True, "msg": "no"}), ("nas", "mend", {"changed": True}))
 
     assert [one.task for one in outcome("power", run, 0).differences] == ["mend"]
+
+
+@pytest.mark.slow
+def test_callbacks_of_a_persons_own_leave_the_json_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that times the tasks writes behind it."""
+    monkeypatch.setenv("ANSIBLE_CALLBACKS_ENABLED", "profile_tasks")
+    (tmp_path / "one.yml").write_text(
+        "- hosts: localhost\n  connection: local\n  gather_facts: false\n"
+        "  tasks: [{name: see, ansible.builtin.debug: {}}]\n"
+    )
+
+    found = play(load_town(LAB), str(tmp_path / "one"))
+
+    assert (found.tasks, found.differences) == (1, ())
