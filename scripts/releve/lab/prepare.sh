@@ -17,7 +17,7 @@ export PATH LC_ALL SSL_CERT_FILE
 QUICK_PACKAGES="ca-certificates git openssh-client python3 python3-venv shellcheck"
 LAB_PACKAGES="apt-utils btrfs-progs ca-certificates debian-archive-keyring e2fsprogs git iproute2 \
 mmdebstrap netavark openssh-client openssl podman procps python3 python3-venv runc util-linux"
-TEST_PACKAGES="busybox-static libnss3-tools ovmf python3-libnbd qemu-system-x86 qemu-utils shellcheck strace \
+TEST_PACKAGES="busybox-static libnss3-tools ovmf python3-libnbd qemu-system-x86 qemu-utils shellcheck sshfs strace \
 swtpm swtpm-tools"
 }
 
@@ -55,6 +55,28 @@ install_debian() {
         tail -n 15 "$root/build/log/apt.log" >&2
         refuse "the packages could not be installed; see build/log/apt.log, mend it, run again"
     fi
+}
+
+# install_sshd: the tests start an sshd of their own on loopback; the machine's stays out of service.
+install_sshd() {
+    [ ! -x /usr/sbin/sshd ] || return 0
+    say "openssh-server comes without its service: ssh.service and ssh.socket are masked"
+    mkdir -p /etc/systemd/system
+    for unit in ssh.service ssh.socket; do
+        [ -e "/etc/systemd/system/$unit" ] || ln -s /dev/null "/etc/systemd/system/$unit"
+    done
+    # Where systemd is not what runs, only this keeps a package from starting what it brings.
+    policy=/usr/sbin/policy-rc.d
+    if [ -e "$policy" ]; then policy=; else
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+    (install_debian openssh-server openssh-sftp-server) || {
+        status=$?
+        [ -z "$policy" ] || rm -f "$policy"
+        exit $status
+    }
+    [ -z "$policy" ] || rm -f "$policy"
 }
 
 # install_python: the virtual environment .venv, exactly as requirements.lock says.
