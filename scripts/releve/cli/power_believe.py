@@ -24,6 +24,13 @@ from releve.power.ladder import DERATE
     help="The record of its measurement (inventory/TOWN/measured/UPS.json).",
 )
 @click.option("--accept-lb-only", is_flag=True, help="Its own low battery is enough.")
+@click.option(
+    "--runtime-unit",
+    type=click.Choice(["seconds", "minutes"]),
+    default="seconds",
+    show_default=True,
+    help="What the device counts its runtime in.",
+)
 @json_option
 def command(target: str, as_json: bool, **chosen: Any) -> int:  # noqa: ANN401  # Asked's own
     """Say what a UPS can be believed about, and what would stop the site.

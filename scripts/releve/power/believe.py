@@ -28,7 +28,7 @@ from releve.power.ladder import (
     warnings_of,
 )
 from releve.power.measurement import Measurement
-from releve.power.readings import read
+from releve.power.readings import UNIT, read
 from releve.power.thresholds import demands_of, thresholds_of
 from releve.power.upsd import PORT, Upsd
 
@@ -47,7 +47,8 @@ class Asked:
     """What is asked about a UPS: seconds, None where not given.
 
     `need`: from the decision to the last halt, margin included. `capacity`: measured from full at
-    the site's load, where there is no record (`measured`) to say so.
+    the site's load, where there is no record (`measured`) to say so. `runtime_unit`: what the
+    device counts its runtime in (seconds, minutes), where its values do not say so themselves.
     """
 
     need: float | None = None
@@ -55,6 +56,7 @@ class Asked:
     capacity: float | None = None
     measured: Path | None = None
     accept_lb_only: bool = False
+    runtime_unit: str = "seconds"
 
 
 def source_of(target: str) -> Dump:
@@ -93,7 +95,8 @@ def known_of(asked: Asked) -> tuple[Known, bool | None]:
 
 def judge(dump: Dump, asked: Asked) -> dict[str, Any]:
     """Return all that can be said, as it is printed with --json (docs: ups-ladder)."""
-    readings = read(dump.variables)
+    unit = {} if asked.runtime_unit == "seconds" else {UNIT: asked.runtime_unit}
+    readings = read({**dump.variables, **unit})
     known, proven = known_of(asked)
     demands = demands_of(readings, known, accept_lb_only=asked.accept_lb_only, mains_proven=proven)
     report: dict[str, Any] = {
@@ -184,9 +187,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--capacity", type=float, metavar="SECONDS")
     parser.add_argument("--measured", type=Path, metavar="FILE")
     parser.add_argument("--accept-lb-only", action="store_true")
+    parser.add_argument("--runtime-unit", choices=("seconds", "minutes"), default="seconds")
     parser.add_argument("--json", action="store_true", dest="as_json")
     said = parser.parse_args(arguments)
-    asked = Asked(said.need, said.derate, said.capacity, said.measured, said.accept_lb_only)
+    asked = Asked(
+        said.need, said.derate, said.capacity, said.measured, said.accept_lb_only,
+        said.runtime_unit,
+    )  # fmt: skip
     try:
         report = judge(source_of(said.target), asked)
     except ReleveError as error:

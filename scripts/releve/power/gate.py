@@ -41,12 +41,16 @@ LOGIN_WAIT = 60.0  # seconds within which each client must be back, after a rest
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A UPS that guards this host: where its upsd is, and who must be logged in there."""
+    """A UPS that guards this host: where its upsd is, and who must be logged in there.
+
+    `low_battery_need`: its own "battery low" is enough when it leaves so many seconds; None: not.
+    """
 
     name: str
     server: str = "127.0.0.1"
     port: int = 3493
     logins: tuple[str, ...] = ()
+    low_battery_need: int | None = None
 
     @classmethod
     def parse(cls, content: dict[str, Any]) -> Guard:
@@ -158,7 +162,7 @@ def _once(config: Config, guard: Guard, waited: float) -> UpsLook:
     record, unread = _record(config, guard.name)
     return UpsLook(
         guard.name, variables, clients, frozenset(guard.logins), waited, record, unread, error,
-        config.tls_ca is not None,
+        config.tls_ca is not None, guard.low_battery_need,
     )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from releve.power.doubts import DOUBTS
 from releve.power.lint.drivers import OURS
-from releve.power.readings import number, read
+from releve.power.readings import number, read, seconds_of
+from releve.power.thresholds import LB_DOUBTED
 from releve.power.trusted import SOON_DAYS
 
 if TYPE_CHECKING:
@@ -39,7 +40,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class UpsLook:
-    """What was seen of one UPS after `waited` seconds; `tls`: whether it is configured."""
+    """What was seen of one UPS after `waited` seconds; `tls`: whether it is configured.
+
+    `low_battery_need`: its own "battery low" was said to be enough, and so many seconds have to be
+    left then; None: it was not said.
+    """
 
     name: str
     variables: Mapping[str, str]
@@ -50,6 +55,7 @@ class UpsLook:
     record_error: str = ""
     error: str = ""
     tls: bool = False
+    low_battery_need: int | None = None
 
     @property
     def status(self) -> frozenset[str]:
@@ -187,6 +193,9 @@ def _ups_checks(ups: UpsLook, *, primary: bool) -> Iterator[Check]:
             "give upsd a certificate of the authority that the clients trust, or them that one",
             ups.name,
         )
+    known = ups.record is not None and not ups.record.commissioning
+    if ups.variables and real and ups.low_battery_need is not None and not known:
+        yield _low_battery(ups)
     if real:
         yield _measured(ups)
 
@@ -228,7 +237,7 @@ def _trusted(trust: Trust) -> Check:
 def _own_thresholds(ups: UpsLook) -> Check:
     """Ask whether the UPS itself calls its battery low before it has carried anything."""
     charge = number(ups.variables.get("battery.charge.low"))
-    runtime = number(ups.variables.get("battery.runtime.low"))
+    runtime = seconds_of(ups.variables, "battery.runtime.low")
     capacity = ups.record.capacity_seconds if ups.record else None
     shown = f"charge.low {charge or 0:g} %, runtime.low {runtime or 0:g} s"
     ours = "driver.flag.ignorelb" in ups.variables
@@ -238,6 +247,24 @@ def _own_thresholds(ups: UpsLook) -> Check:
         " thresholds (ignorelb): as it is, each short cut stops the site"
     )
     return _check("own-thresholds", ours or not early, shown, remedy, ups.name)
+
+
+def _low_battery(ups: UpsLook) -> Check:
+    """Ask whether the UPS's own "battery low" is enough where nothing else stops the site."""
+    doubts = sorted(LB_DOUBTED & {*read(ups.variables).warnings})
+    left, need = seconds_of(ups.variables, "battery.runtime.low"), ups.low_battery_need or 0
+    if doubts:
+        good: bool | None = False
+        value = "; ".join(DOUBTS[one] for one in doubts)
+    elif left is None:
+        good, value = None, f"nobody knows what its low battery leaves of the {need} s needed"
+    else:
+        good, value = left >= need, f"it leaves {left:g} s, and the shutdown needs {need} s"
+    remedy = (
+        "set battery.runtime.low at the UPS (`upsrw`) above the need, or measure the UPS and remove"
+        " low_battery_is_enough"
+    )
+    return _check("low-battery-is-enough", good, value, remedy, ups.name)
 
 
 def _measured(ups: UpsLook) -> Check:

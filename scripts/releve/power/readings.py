@@ -24,6 +24,10 @@ DAY = 86400
 LONGEST_RUNTIME = 4 * DAY
 LONG_RUNTIME = 6 * 3600
 GRAIN = 60  # seconds; many UPSes count whole minutes
+# Set by ups.conf (`override.battery.runtime.unit = minutes`) where a driver counts in minutes: who
+# asks upsd learns it with the values.
+UNIT = "battery.runtime.unit"
+MINUTES = "minutes"
 SUSPECT_MINUTES = 60  # up to here, with mains present, a runtime may be a count of minutes
 SENTINELS = {65534, 65535, 65535 * 60, 2**32 - 1}  # "no value" of HID, and as minutes
 FULL = 100
@@ -131,6 +135,13 @@ def number(text: str | None, *, comma: bool = False) -> float | None:
         return None
     value = float(text)
     return value if math.isfinite(value) else None
+
+
+def seconds_of(variables: Mapping[str, str], name: str) -> float | None:
+    """Return a runtime in seconds, whatever the device counts in; None: it is no number."""
+    value = number(variables.get(name))
+    minutes = (variables.get(UNIT) or "").strip() == MINUTES
+    return value * GRAIN if value is not None and minutes else value
 
 
 def believable_date(text: str) -> bool:
@@ -290,10 +301,13 @@ class _Reader:
         if runtime <= 0:
             self.warn("RT_ZERO" if runtime == 0 else "RT_NEGATIVE")
             return None
-        if runtime in SENTINELS or runtime > LONGEST_RUNTIME:
+        sentinel = runtime in SENTINELS
+        minutes = self.text(UNIT) == MINUTES
+        runtime *= GRAIN if minutes else 1
+        if sentinel or runtime > LONGEST_RUNTIME:
             self.warn("RT_SENTINEL")
             return None
-        if mains == "on" and runtime <= SUSPECT_MINUTES:
+        if mains == "on" and runtime <= SUSPECT_MINUTES and not minutes:
             self.warn("RT_TINY")
             return None
         if runtime > LONG_RUNTIME:
@@ -310,7 +324,7 @@ class _Reader:
         charge_low = self.value("battery.charge.low")
         if charge_low is not None and not 0 < charge_low < 90:  # noqa: PLR2004  # percent
             self.warn("CL_ABSURD")
-        runtime_low = self.value("battery.runtime.low")
+        runtime_low = seconds_of(self.raw, "battery.runtime.low")
         if runtime_low is not None and not 10 < runtime_low <= 3600:  # noqa: PLR2004  # seconds
             self.warn("RL_ABSURD")
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from releve.errors import CheckError
 from releve.power.measure import OWN_LOW, Reading, draining_words, own_status
 from releve.power.measurement import PULLS
-from releve.power.readings import number, read
+from releve.power.readings import number, read, seconds_of
 from releve.power.upsd import NoAnswerError, Upsd, User
 
 if TYPE_CHECKING:
@@ -120,8 +120,8 @@ class Sample:
         told = " ".join(filter(None, parts))
         words = sorted(own_status(one, variables))
         near = OWN_LOW in variables and (
-            _near(one.charge, variables.get("battery.charge.low"), SPARE_CHARGE)
-            or _near(one.runtime, variables.get("battery.runtime.low"), SPARE_RUNTIME)
+            _near(one.charge, number(variables.get("battery.charge.low")), SPARE_CHARGE)
+            or _near(one.runtime, seconds_of(variables, "battery.runtime.low"), SPARE_RUNTIME)
         )
         return cls(clock, words, one.charge, one.voltage, one.runtime, one.load, told, near)
 
@@ -132,9 +132,8 @@ class Sample:
         return Reading(seconds, status, self.charge, self.voltage, self.runtime, self.load)
 
 
-def _near(value: float | None, low: str | None, spare: float) -> bool:
-    threshold = number(low)
-    return value is not None and threshold is not None and value <= threshold + spare
+def _near(value: float | None, low: float | None, spare: float) -> bool:
+    return value is not None and low is not None and value <= low + spare
 
 
 @dataclass(slots=True)

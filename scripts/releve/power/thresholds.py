@@ -119,6 +119,7 @@ def _capacity(readings: Readings, known: Known, *, accept_lb_only: bool) -> Iter
         text = (
             f"a measured capacity: {lacks} no number without it; run `releve power measure` (deep"
             " test or plug pull), or say in the town file that its own LB is enough"
+            " (low_battery_is_enough)"
         )
         yield Demand("capacity", text, blocks=True)
     elif doubts:
@@ -141,7 +142,9 @@ def _mains(readings: Readings, known: Known, proven: bool | None) -> Iterator[De
 def _values(readings: Readings, known: Known) -> Iterator[Demand]:
     warnings = warnings_of(readings, known)
     if "RT_TINY" in warnings:
-        yield Demand("unit", "the unit of its runtime: seconds or minutes", blocks=False)
+        yield Demand(
+            "unit", "the unit of its runtime, seconds or minutes (runtime_unit)", blocks=False
+        )
     if rung_of(readings, known) == "voltage" and not known.saw_move("voltage"):
         text = "a deep test: the course of the voltage; until then only time on battery decides"
         yield Demand("voltage", text, blocks=False)

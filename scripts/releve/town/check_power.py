@@ -28,6 +28,7 @@ def check_power(town: Town) -> Iterator[Fault]:
             )
     for name, ups in town.ups.items():
         yield from _device(("ups", name), ups)
+        yield from _enough(("ups", name), ups)
         yield from _measured(town, name, ups)
         yield from _clients(town, name, ups)
         yield from _tiers(("ups", name), ups)
@@ -51,6 +52,14 @@ def _device(at: tuple[str, str], ups: Ups) -> Iterator[Fault]:
     for fault in asked.faults():
         name = next((one for one in ("offdelay", "ondelay") if fault.startswith(one)), "")
         yield (*at, f"{name}_seconds" if name else "driver"), fault.removeprefix(f"{name} ")
+
+
+def _enough(at: tuple[str, str], ups: Ups) -> Iterator[Fault]:
+    if ups.low_battery_is_enough and ups.mode == "policy":
+        yield (
+            (*at, "low_battery_is_enough"),
+            "mode policy decides by all that can be believed; remove this key, or the mode",
+        )
 
 
 def _measured(town: Town, name: str, ups: Ups) -> Iterator[Fault]:

@@ -69,6 +69,21 @@ class Ups(Section):
             " measurement the UPS is being commissioned."
         ),
     )
+    low_battery_is_enough: bool = Field(
+        default=False,
+        description=(
+            "Whether its own word `battery low` may decide alone: no thresholds of ours, and, while"
+            " it was never measured, no limit of time either. Right where the UPS was set to say it"
+            " with more time left than the shutdown needs (battery.runtime.low); the gate asks."
+        ),
+    )
+    runtime_unit: Literal["seconds", "minutes"] = Field(
+        default="seconds",
+        description=(
+            "What its driver counts battery.runtime in; minutes where a full battery says 5 to 60"
+            " (some do, against NUT's rules): never guessed."
+        ),
+    )
     battery_installed: date | None = Field(
         default=None, description="When; the UPS's own date is often wrong."
     )

@@ -288,3 +288,35 @@ def test_a_warning_does_not_shut_the_gate() -> None:
     assert passed(checks)
     assert document(checks)["verdict"] == "passed"
     assert Guard.parse({"name": "ups1"}).logins == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "words"),
+    [
+        ({"battery.runtime.low": "400"}, "passed", "leaves 400 s"),
+        ({"battery.runtime.low": "120"}, "failed", "leaves 120 s, and the shutdown needs 371 s"),
+        (
+            {"battery.runtime.low": "7", "battery.runtime.unit": "minutes"},
+            "passed",
+            "leaves 420 s",
+        ),
+        ({}, "warning", "nobody knows"),
+        ({"battery.runtime.low": "400", "battery.charge.low": "0"}, "failed", ""),
+        ({"battery.runtime.low": "400", "ups.status": "OL LB"}, "failed", ""),
+    ],
+)
+def test_a_low_battery_that_decides_alone_has_to_leave_enough(
+    changes: dict[str, str], verdict: str, words: str
+) -> None:
+    seen = with_ups(variables={**VALUES, **changes}, low_battery_need=371)
+    found = check(seen, "low-battery-is-enough")
+
+    assert found.verdict == verdict
+    assert words in found.value
+
+
+def test_once_measured_or_never_said_its_low_battery_is_not_asked_about() -> None:
+    measured = with_ups(record=record(), low_battery_need=371)
+
+    assert "low-battery-is-enough" not in {one.id for one in checks_of(measured)}
+    assert "low-battery-is-enough" not in {one.id for one in checks_of(GOOD)}

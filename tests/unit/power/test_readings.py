@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from releve.power.readings import Readings, believable_date, number, read
+from releve.power.readings import Readings, believable_date, number, read, seconds_of
 
 SANE = {
     "battery.charge": "90",
@@ -317,3 +317,37 @@ def test_on_battery_without_a_value_is_refused() -> None:
 
     assert blind.refusals == ("ST_OB_BLIND",)
     assert read({"ups.status": "OB", "battery.charge": "50"}).refusals == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "warned"),
+    [
+        ("20", 1200, False), ("1", 60, False), ("65535", None, True), ("0", None, False),
+        ("9999", None, True), ("20:00", None, False), ("-3", None, False),
+    ],
+)  # fmt: skip
+def test_minutes_are_minutes_only_where_the_site_says_so(
+    text: str, value: float | None, warned: bool
+) -> None:
+    found = reading(battery_runtime=text, battery_runtime_unit="minutes")
+
+    assert found.runtime == value
+    assert ("RT_SENTINEL" in found.warnings) is warned
+    assert "RT_TINY" not in found.warnings
+    assert found.grain == (60 if value else 0)
+
+
+@pytest.mark.parametrize("unit", [None, "seconds", "Minutes", ""])
+def test_a_small_runtime_is_never_multiplied_by_a_guess(unit: str | None) -> None:
+    found = reading(battery_runtime="20", battery_runtime_unit=unit)
+
+    assert found.runtime is None
+    assert "RT_TINY" in found.warnings
+
+
+def test_a_threshold_in_minutes_makes_sense() -> None:
+    low = {"battery_runtime": "20", "battery_runtime_low": "5"}
+
+    assert "RL_ABSURD" in reading(**low).warnings
+    assert "RL_ABSURD" not in reading(**low, battery_runtime_unit="minutes").warnings
+    assert seconds_of({"battery.runtime.low": "5"}, "battery.runtime.low") == 5

@@ -29,7 +29,7 @@ def town(folder: Path, **changes: Any) -> Any:
         for part in path:
             section = section.setdefault(part, {})
         if value is None:
-            section.pop(key)
+            section.pop(key, None)
         else:
             section[key] = value
     (folder / "town.yml").write_text(yaml.safe_dump(words, sort_keys=False))
@@ -155,6 +155,28 @@ def test_a_value_that_never_moved_sets_no_threshold(tmp_path: Path, moved: Moved
 
     assert device["capacity_seconds"] == 900
     assert "thresholds" not in device
+
+
+def test_a_ups_whose_own_word_is_enough_gets_no_thresholds_of_ours(tmp_path: Path) -> None:
+    record(tmp_path)
+    enough = town(tmp_path, ups__ups1__capacity_seconds=None, ups__ups1__low_battery_is_enough=True)
+    (device,) = nut.inputs(enough)["pve1"]["nut_primary_devices"]
+
+    assert device["low_battery_is_enough"] is True
+    assert device["capacity_seconds"] == 900
+    assert "thresholds" not in device
+
+
+def test_the_unit_of_a_runtime_is_handed_over(tmp_path: Path) -> None:
+    minutes = town(tmp_path, ups__ups1__runtime_unit="minutes")
+    (device,) = nut.inputs(minutes)["pve1"]["nut_primary_devices"]
+
+    assert device["runtime_unit"] == "minutes"
+
+
+def test_mode_policy_decides_by_more_than_a_low_battery(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"town.yml:\d+: .*low_battery_is_enough: mode policy"):
+        town(tmp_path, ups__ups1__mode="policy", ups__ups1__low_battery_is_enough=True)
 
 
 def test_a_capacity_is_said_once(tmp_path: Path) -> None:

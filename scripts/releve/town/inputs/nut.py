@@ -64,6 +64,8 @@ def _device(town: Town, name: str, ups_name: str) -> dict[str, Any]:
         "sets_delays": ups.delays_at == "driver",
         "supplies": _supplies(town, name, ups_name),
         "battery_life_months": ups.battery_life_months,
+        "low_battery_is_enough": ups.low_battery_is_enough,
+        "runtime_unit": ups.runtime_unit,
         **_measured(town, ups_name),
     }
     if ups.battery_installed:
@@ -80,7 +82,8 @@ def _measured(town: Town, ups_name: str) -> dict[str, Any]:
     record = town.measured(ups_name)
     if record:
         told["record"] = json.loads(record.as_json())
-        if record.moved.charge and record.moved.runtime and not record.commissioning:
+        moved = record.moved.charge and record.moved.runtime and not record.commissioning
+        if moved and not town.ups[ups_name].low_battery_is_enough:
             told["thresholds"] = "own"
     capacity = town.capacity_of(ups_name)
     return told | ({"capacity_seconds": capacity} if capacity else {})
