@@ -23,6 +23,7 @@ VERBS = {
     "rewake": "rewake",
     "shadow": "shadow",
     "state": "state",
+    "start-late": "late",
     "stop-rest": "rest",
     "test-battery": "battery",
     "watch": "watching",

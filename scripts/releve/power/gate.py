@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from releve.errors import ExitCode, InputError, ReleveError
-from releve.power.gate_checks import Check, Look, UpsLook, checks_of
+from releve.power.gate_checks import OTHER_STARTER, Check, Look, UpsLook, checks_of
 from releve.power.lint.host import look as look_at_host
 from releve.power.lint.read import read_directory
 from releve.power.lint.units import read_units
 from releve.power.lint.verdict import judge
 from releve.power.measuring import known_of
+from releve.power.starters import Starter, starters
 from releve.power.trusted import Trust, trust_of
 from releve.power.upsd import Upsd
 
@@ -103,6 +104,7 @@ class Outside:
     sleep: Callable[[float], None] = time.sleep
     flag_asked: Callable[[], int | None] = field(default_factory=lambda: flag_asked)
     trust_of: Callable[[Configuration], tuple[Trust, ...]] = trust_of
+    starters: Callable[[Path], tuple[Starter, ...]] = starters
 
 
 def flag_asked() -> int | None:
@@ -136,6 +138,8 @@ def look(config: Config, outside: Outside | None = None) -> Look:
         sections=tuple(one.name for one in conf.sections),
         upses=upses,
         trusts=outside.trust_of(conf),
+        starters=outside.starters(ROOT) if conf.units and conf.units.has_guests else None,
+        starters_accepted=OTHER_STARTER in config.accept,
     )
 
 

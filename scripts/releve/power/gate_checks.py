@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from releve.power.lint.finding import Finding
     from releve.power.measurement import Measurement
+    from releve.power.starters import Starter
     from releve.power.trusted import Trust
 
 Verdict = Literal["passed", "warning", "failed"]
+OTHER_STARTER = "no-other-starter"  # a name for `accept`, as the linter's are
 IN_MEMORY = ("/run/", "/var/run/")
 MODES = {"primary": ("netserver", "standalone"), "secondary": ("netclient",)}
 LIVE_VOLTS = 40.0  # less is no mains, anywhere
@@ -93,6 +95,8 @@ class Look:
     sections: tuple[str, ...]
     upses: tuple[UpsLook, ...]
     trusts: tuple[Trust, ...] = ()
+    starters: tuple[Starter, ...] | None = None  # None: a host without guests
+    starters_accepted: bool = False
 
 
 def checks_of(look: Look) -> tuple[Check, ...]:
@@ -100,6 +104,8 @@ def checks_of(look: Look) -> tuple[Check, ...]:
     found = [_files(look), _mode(look), _flag_there(look), _flag_asked(look)]
     if look.role == "secondary":
         found += [_no_device(look), _flag_in_memory(look)]
+    if look.starters is not None:
+        found.append(_other_starters(look.starters, accepted=look.starters_accepted))
     for one in look.upses:
         found += _ups_checks(one, primary=look.role == "primary")
     return (*found, *map(_trusted, look.trusts))
@@ -218,6 +224,18 @@ def _mains(ups: UpsLook) -> Check:
         value = f"input.voltage {volts:g} V; no cut was measured yet"
     remedy = "pull the plug with `releve power measure`: a UPS that never says OB may guard nothing"
     return _check("mains-state", good, value, remedy, ups.name)
+
+
+def _other_starters(found: tuple[Starter, ...], *, accepted: bool) -> Check:
+    """Ask who else starts guests: it would bring up whom a shutdown has just stopped."""
+    places = (f"{one.file}:{one.line} (begun by {one.begun_by})" for one in found)
+    value = "; ".join(places) or "nobody but Proxmox VE"
+    remedy = (
+        "disable it, or let it start nothing unless each UPS says OL; then accept"
+        f" {OTHER_STARTER} with the reason"
+    )
+    good = True if not found else None if accepted else False
+    return _check(OTHER_STARTER, good, value, remedy)
 
 
 def _trusted(trust: Trust) -> Check:

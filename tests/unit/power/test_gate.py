@@ -15,6 +15,7 @@ from releve.errors import CheckError, InputError
 from releve.power.gate import Config, Guard, Outside, document, look, main, passed
 from releve.power.gate_checks import Check, Look, UpsLook, checks_of
 from releve.power.measurement import Measurement
+from releve.power.starters import Starter
 from releve.power.trusted import Trust
 
 if TYPE_CHECKING:
@@ -254,6 +255,18 @@ def test_what_the_monitor_trusts_is_looked_at(trust: Trust, verdict: str, said: 
 
     assert (found.verdict, found.ups) == (verdict, "ups1")
     assert said in found.value
+
+
+def test_who_else_starts_guests_is_named_and_may_be_accepted() -> None:
+    other = Starter("/etc/cron.d/x", "/opt/watch.sh", 7)
+    seen = replace(GOOD, starters=(other,))
+
+    assert failed(seen) == {"no-other-starter"}
+    assert check(seen, "no-other-starter").value == "/opt/watch.sh:7 (begun by /etc/cron.d/x)"
+    taken = replace(seen, starters_accepted=True)
+    assert check(taken, "no-other-starter").verdict == "warning"
+    assert check(replace(GOOD, starters=()), "no-other-starter").verdict == "passed"
+    assert "no-other-starter" not in {one.id for one in checks_of(GOOD)}
 
 
 @pytest.mark.parametrize(
