@@ -26,6 +26,7 @@ VERBS = {
     "start-late": "late",
     "stop-rest": "rest",
     "test-battery": "battery",
+    "thresholds": "set_stock",
     "watch": "watching",
     "watch-budget": "budget_watch",
 }

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from releve.power.ageing import Age, derate_of
+from releve.power.stock import numbers_of
 from releve.power.stops import BACKUP_STOP, PLAIN, TOOLS, Guest, Span, guest_of, seconds, spans
 from releve.power.supply import Battery, Site, deaf
 
@@ -46,7 +47,8 @@ class Settings:
     `abort_seconds` go before the guests' stop, for the end of backups. `supplies` of the primary,
     of which it cannot do without `min_supplies`; `measured_alone`: with the whole load on this UPS.
     `derate` is that of a new battery when dates are given, ISO dates all of them; `record` is what
-    was measured of the UPS (its `on` and `how` count here).
+    was measured of the UPS (its `on` and `how` count here). `mode` and `thresholds` bear on what
+    stock NUT is told, not on the budget.
     """
 
     capacity_seconds: int | None
@@ -76,6 +78,8 @@ class Settings:
     battery_life_months: int = 48
     record: dict[str, Any] = field(default_factory=dict)
     today: str | None = None
+    mode: str = "stock"
+    thresholds: str = "ladder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,8 +357,13 @@ def with_live_day(one: Settings) -> Settings:
 
 
 def as_json(one: Settings) -> dict[str, Any]:
-    """Return the budget of today and the settings that it was made of, as JSON has them."""
-    return asdict(budget_of(with_live_day(one))) | {"settings": asdict(one)}
+    """Return the budget of today and the settings that it was made of, as JSON has them.
+
+    `unseen` is what stock NUT watches for until the UPS was heard on its host.
+    """
+    budget = budget_of(with_live_day(one))
+    unseen = numbers_of(one, budget).as_json()
+    return asdict(budget) | {"settings": asdict(one), "unseen": unseen}
 
 
 def main(_arguments: list[str]) -> int:

@@ -7,24 +7,37 @@ holds; 4: it does not, one sentence per fault. Standard library only; nothing is
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import json
 import sys
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
-from releve.errors import ExitCode
+from releve.errors import ExitCode, InputError, ReleveError
 from releve.power import guests, outcomes, tasks
 from releve.power.budget import Budget, Settings, budget_of, with_live_day
+from releve.power.budget_alarm import OCCASIONS, Told, alarms_of, live_fault
+from releve.power.readings import read
+from releve.power.spool import SPOOL, raise_alarm
+from releve.power.stock import standing_of
 from releve.power.stops import LOCKS, Handling
+from releve.power.upsd import Upsd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from releve.power.guests import Live, Node
+    from releve.power.readings import Readings
+    from releve.power.stock import Standing
 
 BUDGETS = Path("/etc/releve/power-budget.json")  # UPS -> the budget with its settings
 MEASURED = Path("/etc/releve/measured")
+NUT = Path("/etc/nut")
+STATE = Path("/var/lib/releve-budget/told.json")
+ASKED = Path("/run/nut/budget-asked")  # left by what upsmon calls when the mains go
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +69,19 @@ def entry_of(live: Live, measured: float | None) -> dict[str, Any]:
     }
 
 
-def with_node(one: Settings, node: Node, measured: dict[int, float]) -> Settings:
-    """Return the settings with the guests of now; a host without guests' files keeps them."""
-    if not node.guests and not one.guests:
-        return one
+def with_node(
+    one: Settings, node: Node, measured: dict[int, float], *, planned: bool = False
+) -> Settings:
+    """Return the settings with the guests of now.
+
+    `planned`: those of the settings that are not here (yet) count too, as for a threshold.
+    """
     entries = [entry_of(live, measured.get(live.vmid)) for live in node.guests]
-    return replace(one, guests=entries, workers=node.workers)
+    if planned:
+        here = {key for live in node.guests for key in (live.vmid, live.guest.name)}
+        entries += [guest for guest in one.guests if not here & {guest.get("vmid"), guest["name"]}]
+    workers = node.workers if node.guests else one.workers
+    return replace(one, guests=entries, workers=workers)
 
 
 def with_record(one: Settings, record: dict[str, Any]) -> Settings:
@@ -122,26 +142,73 @@ def guest_faults(node: Node, alive: Iterable[tasks.Task]) -> list[str]:
     return found
 
 
+def now_of(
+    deployed: dict[str, Any],
+    record: dict[str, Any],
+    node: Node,
+    seen: dict[int, float],
+    *,
+    planned: bool = False,
+) -> tuple[Settings, Budget]:
+    """Return the settings and the budget of now; raises KeyError, TypeError, ValueError."""
+    settings = with_node(settings_from(deployed["settings"]), node, seen, planned=planned)
+    now = with_live_day(with_record(settings, record))
+    return now, budget_of(now)
+
+
 def watch(
-    ups: str, deployed: dict[str, Any], record: dict[str, Any], node: Node, seen: dict[int, float]
+    ups: str,
+    deployed: dict[str, Any],
+    record: dict[str, Any],
+    node: Node,
+    seen: dict[int, float],
+    *,
+    standing: Standing | None = None,
 ) -> Watched:
-    """Reckon the budget anew and compare; raises KeyError, TypeError, ValueError for bad JSON."""
+    """Reckon the budget anew and compare; raises KeyError, TypeError, ValueError for bad JSON.
+
+    `standing` is what NUT's files say of a UPS of mode stock, whose numbers follow each night;
+    None: what was deployed stands.
+    """
     before = settings_from(deployed["settings"])
-    now = with_live_day(with_record(with_node(before, node, seen), record))
-    budget = budget_of(now)
+    now, budget = now_of(deployed, record, node, seen)
     found = list(budget.faults)
-    trigger = int(deployed["trigger"])
-    if not found and budget.trigger > trigger:
-        found.append(
-            f"the shutdown now needs {budget.trigger} s with its margin, but starts for "
-            f"{trigger} s: run playbooks/power.yml, which sets the thresholds anew"
-        )
-    if not found and budget.timer < int(deployed["timer"]):
-        found.append(
-            f"the shutdown has to start after {budget.timer} s on battery at the latest, the timer "
-            f"is at {deployed['timer']} s: run playbooks/power.yml"
-        )
+    if not found and (late := _late(deployed, budget, standing)):
+        found.append(late)
     return Watched(ups, budget, changes(before, now), found)
+
+
+def _late(deployed: dict[str, Any], budget: Budget, standing: Standing | None) -> str | None:
+    """Return the number by which the shutdown would start too late, None: by none."""
+    timer = int(deployed["timer"])
+    if standing is not None and standing.timer is not None:
+        timer = standing.timer
+        low = standing.runtime_low
+        if low is not None and budget.runtime_low is not None and low < budget.runtime_low:
+            return (
+                f"the shutdown has to start with {budget.runtime_low} s of runtime left, the "
+                f"threshold is at {low} s: run playbooks/power.yml"
+            )
+    elif budget.trigger > int(deployed["trigger"]):
+        return (
+            f"the shutdown now needs {budget.trigger} s with its margin, but starts for "
+            f"{deployed['trigger']} s: run playbooks/power.yml, which sets the thresholds anew"
+        )
+    if budget.timer < timer:
+        return (
+            f"the shutdown has to start after {budget.timer} s on battery at the latest, the timer "
+            f"is at {timer} s: run playbooks/power.yml"
+        )
+    return None
+
+
+@contextlib.contextmanager
+def alone(file: Path) -> Iterator[None]:
+    """Wait until no other look goes on; a file that is not there keeps nobody away."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            fcntl.flock(stack.enter_context(file.open(encoding="utf-8")), fcntl.LOCK_EX)
+        yield
 
 
 def stop_seconds(folder: Path) -> dict[int, float]:
@@ -159,16 +226,24 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--budgets", type=Path, default=BUDGETS)
     parser.add_argument("--measured", type=Path, default=MEASURED)
     parser.add_argument("--pve", type=Path, default=guests.PVE)
+    parser.add_argument("--nut", type=Path, default=NUT)
+    parser.add_argument("--on", choices=OCCASIONS, default="night", help="why it is looked")
+    parser.add_argument("--tell", action="store_true", help="raise an alarm for people")
+    parser.add_argument("--state", type=Path, default=STATE, help="what was told")
+    parser.add_argument("--asked", type=Path, default=ASKED, help="who asked, removed first")
+    parser.add_argument("--spool", type=Path, default=SPOOL)
     parser.add_argument("--json", action="store_true", dest="as_json")
     options = parser.parse_args(arguments)
-    node = guests.node_of(options.pve)
-    seen = stop_seconds(tasks.TASKS)
-    watched, faults = [], guest_faults(node, tasks.running())
     try:
-        content = json.loads(options.budgets.read_text(encoding="utf-8"))
-        for ups, deployed in content.items():
-            record = json.loads(tasks.read(options.measured / f"{ups}.json") or "{}")
-            watched.append(watch(ups, deployed, record, node, seen))
+        if options.on == "on-battery":
+            options.asked.unlink(missing_ok=True)
+        with alone(options.budgets):
+            watched, faults = _look(options, Upsd())
+            if options.tell:
+                _tell(options, {one.ups: one.faults for one in watched} | {gethostname(): faults})
+    except InputError as error:
+        sys.stderr.write(f"power.pyz watch-budget: {error}\n")
+        return error.exit_code
     except (OSError, ValueError, KeyError, TypeError) as error:
         sys.stderr.write(
             f"{options.budgets}: no budget can be read there ({error}); run playbooks/power.yml\n"
@@ -177,6 +252,41 @@ def main(arguments: list[str]) -> int:
     _print(watched, faults, as_json=options.as_json)
     holds = not faults and not any(one.faults for one in watched)
     return ExitCode.DONE if holds else ExitCode.CHECK_FAILED
+
+
+def _look(options: argparse.Namespace, upsd: Upsd) -> tuple[list[Watched], list[str]]:
+    """Return the budgets of now, and what would keep a guest from stopping."""
+    node = guests.node_of(options.pve)
+    faults = guest_faults(node, tasks.running())
+    if faults:  # a task that ended between both looks has left no lock
+        again = guest_faults(guests.node_of(options.pve), tasks.running())
+        faults = [one for one in faults if one in again]
+    seen, watched = stop_seconds(tasks.TASKS), []
+    texts = (tasks.read(options.nut / "ups.conf"), tasks.read(options.nut / "upssched.conf"))
+    for ups, deployed in json.loads(options.budgets.read_text(encoding="utf-8")).items():
+        record = json.loads(tasks.read(options.measured / f"{ups}.json") or "{}")
+        one = watch(ups, deployed, record, node, seen, standing=standing_of(*texts, ups))
+        if options.on == "on-battery":
+            settings, budget = now_of(deployed, record, node, seen)
+            live = live_fault(settings, budget, readings_of(upsd, ups))
+            one.faults.extend([live] if live else [])
+        watched.append(one)
+    return watched, faults
+
+
+def readings_of(upsd: Upsd, ups: str) -> Readings | None:
+    """Return what a UPS says, None when nothing is heard of it."""
+    try:
+        return read(upsd.variables(ups))
+    except ReleveError:
+        return None
+
+
+def _tell(options: argparse.Namespace, found: dict[str, list[str]]) -> None:
+    """Raise the alarms, and remember what was told; raises OSError."""
+    for alarm in alarms_of(Told.read(options.state), found, options.on):
+        raise_alarm(alarm, options.spool)
+    Told(found).write(options.state)
 
 
 def _print(watched: list[Watched], faults: list[str], *, as_json: bool) -> None:

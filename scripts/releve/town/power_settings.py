@@ -46,6 +46,8 @@ OF_DEVICE = (
     "battery_installed",
     "battery_life_months",
     "record",
+    "mode",
+    "thresholds",
 )
 
 

@@ -142,19 +142,9 @@ def test_what_was_measured_is_handed_over(tmp_path: Path) -> None:
         "nut_primary_devices"
     ]
 
-    assert (device["capacity_seconds"], device["thresholds"]) == (900, "own")
-    assert device["record"]["on"] == "2026-05-01"
-
-
-@pytest.mark.parametrize("moved", [Moved(charge=True), Moved(runtime=True), Moved(voltage=True)])
-def test_a_value_that_never_moved_sets_no_threshold(tmp_path: Path, moved: Moved) -> None:
-    record(tmp_path, moved=moved)
-    (device,) = nut.inputs(town(tmp_path, ups__ups1__capacity_seconds=None))["pve1"][
-        "nut_primary_devices"
-    ]
-
     assert device["capacity_seconds"] == 900
-    assert "thresholds" not in device
+    assert device["record"]["on"] == "2026-05-01"
+    assert "thresholds" not in device, "the ladder says them, on the host"
 
 
 def test_a_ups_whose_own_word_is_enough_gets_no_thresholds_of_ours(tmp_path: Path) -> None:

@@ -82,9 +82,6 @@ def _measured(town: Town, ups_name: str) -> dict[str, Any]:
     record = town.measured(ups_name)
     if record:
         told["record"] = json.loads(record.as_json())
-        moved = record.moved.charge and record.moved.runtime and not record.commissioning
-        if moved and not town.ups[ups_name].low_battery_is_enough:
-            told["thresholds"] = "own"
     capacity = town.capacity_of(ups_name)
     return told | ({"capacity_seconds": capacity} if capacity else {})
 

@@ -8,6 +8,8 @@ from typing import Any
 import jinja2
 import yaml
 
+from releve.power.stock import Numbers
+
 ROLES = Path(__file__).parents[4] / "roles"
 PRIMARY_PASSWORD = "k3vQ8wZr-T1xN_b7Yh2mLd9s"  # noqa: S105  # of nobody
 SECONDARY_PASSWORD = "u6Jf0pRz_W4cGq8Xa-E1tBn5"  # noqa: S105  # of nobody
@@ -38,7 +40,6 @@ def primary(**changed: Any) -> dict[str, str]:
     device = values["nut_primary_device"] | {
         "name": "ups1",
         "driver": "usbhid-ups",
-        "thresholds": "own",
         "options": {"serial": "AB1234"},
     }
     values |= {
@@ -52,7 +53,9 @@ def primary(**changed: Any) -> dict[str, str]:
         "__nut_primary_followed": [
             {"name": "ups1", "device": "ups1", "virtual": False, "supplies": 1}
         ],
-        "__nut_primary_budgets": {"ups1": {"runtime_low": 600, "charge_low": 40, "timer": 900}},
+        "__nut_primary_thresholds": {
+            "ups1": Numbers(900, "", runtime_low=600, charge_low=40).as_json()
+        },
     }
     return _render("nut_primary", PRIMARY_FILES, values | changed)
 

@@ -1,0 +1,216 @@
+"""`power.pyz thresholds`: what stock NUT has to watch for on this host, and with `--set` it does.
+
+Prints JSON: UPS -> its lines of ups.conf, its timer, why, and whether that stands already. The
+budget is reckoned anew first, for the guests, the battery and the record of now, so that the deploy
+and the night say the same. Standard library only; tagged "runs for ever": keep it small.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from releve.errors import ExitCode, InputError, ReleveError
+from releve.power import guests, tasks
+from releve.power.budget_watch import (
+    BUDGETS,
+    MEASURED,
+    NUT,
+    alone,
+    now_of,
+    readings_of,
+    settings_from,
+    stop_seconds,
+)
+from releve.power.spool import SPOOL, Alarm, raise_alarm
+from releve.power.stock import (
+    Numbers,
+    Standing,
+    held,
+    numbers_of,
+    standing_of,
+    with_lines,
+    with_timer,
+)
+from releve.power.upsd import Upsd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from releve.power.readings import Readings
+
+HOLD = Path("/run/releve-measure")
+HOLD_SECONDS = 10.0
+BUSY = {"OB", "CAL", "DISCHRG", "TEST", "FSD"}  # no moment to be without the driver
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One UPS: what it has to be, what stands, and whether its driver may be restarted now."""
+
+    ups: str
+    numbers: Numbers
+    standing: Standing
+    calm: bool
+
+    @property
+    def lines_differ(self) -> bool:
+        """Whether ups.conf has to change."""
+        own = (self.numbers.runtime_low, self.numbers.charge_low)
+        return own != (self.standing.runtime_low, self.standing.charge_low)
+
+    @property
+    def timer_differs(self) -> bool:
+        """Whether upssched.conf has to change."""
+        return self.standing.timer != self.numbers.timer
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What is known on this host: guests, their last stops, records, what UPSes and files say."""
+
+    node: guests.Node
+    seen: dict[int, float]
+    records: Callable[[str], dict[str, Any]]
+    say: Callable[[str], Readings | None]
+    texts: tuple[str, str]  # ups.conf, upssched.conf
+    hold: bool = False  # own thresholds neither come nor go
+
+
+def find(budgets: dict[str, Any], here: Here) -> list[Found]:
+    """Return each UPS of mode stock; raises KeyError, TypeError, ValueError, InputError."""
+    found = []
+    for ups, deployed in budgets.items():
+        if settings_from(deployed["settings"]).mode != "stock":
+            continue
+        settings, budget = now_of(deployed, here.records(ups), here.node, here.seen, planned=True)
+        readings, standing = here.say(ups), standing_of(*here.texts, ups)
+        numbers = numbers_of(settings, budget, readings, standing)
+        numbers = held(numbers, standing) if here.hold else numbers
+        calm = readings is not None and readings.mains == "on" and not readings.status & BUSY
+        found.append(Found(ups, numbers, standing, calm))
+    return found
+
+
+def set_all(found: list[Found], nut: Path, restart: Callable[[str], None]) -> list[str]:
+    """Bring NUT's files to it; return one sentence for each change. Raises InputError, OSError."""
+    done = []
+    for one in found:
+        numbers, ups = one.numbers, one.ups
+        if one.timer_differs:
+            _rewrite(nut / "upssched.conf", with_timer, ups, numbers.timer)
+            done.append(
+                f"{ups}: the timer goes from {one.standing.timer} to {numbers.timer} s on battery"
+            )
+        if one.lines_differ and one.calm:
+            _rewrite(nut / "ups.conf", with_lines, ups, numbers.lines)
+            restart(ups)
+            own = ", ".join(numbers.lines[1:]) or "the UPS's own word"
+            done.append(f"{ups}: a low battery is now {own} ({numbers.why})")
+    return done
+
+
+def _rewrite(file: Path, change: Callable[..., str], *words: object) -> None:
+    """Write a file anew, whole or not at all, with its owner and mode."""
+    text = change(file.read_text(encoding="utf-8"), *words)
+    part = file.with_name(f".{file.name}.part")
+    shutil.copy2(file, part)
+    status = file.stat()
+    with contextlib.suppress(PermissionError):  # of a test, which is nobody's root
+        os.chown(part, status.st_uid, status.st_gid)
+    with part.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(file)
+
+
+def restart_driver(ups: str) -> None:
+    """Let the driver read its section; raises InputError with systemd's words."""
+    unit = f"nut-driver@{ups}.service"
+    done = subprocess.run(
+        ["systemctl", "restart", unit], capture_output=True, text=True, timeout=90, check=False
+    )
+    if done.returncode:
+        message = f"{unit}: {done.stderr.strip() or 'did not start'}; see journalctl -u {unit}"
+        raise InputError(message)
+
+
+def said_by(link: Upsd, hold: Path = HOLD) -> Callable[[str], Readings | None]:
+    """Return what asks upsd for a UPS; None: it says nothing, or is being measured."""
+
+    def say(ups: str) -> Readings | None:
+        with contextlib.suppress(OSError):
+            if time.time() - (hold / f"hold-{ups}").stat().st_mtime < HOLD_SECONDS:
+                return None
+        return readings_of(link, ups)
+
+    return say
+
+
+def main(arguments: list[str]) -> int:
+    """Print what has to stand, and bring it about with --set."""
+    parser = argparse.ArgumentParser(prog="power.pyz thresholds")
+    parser.add_argument("--budgets", default=str(BUDGETS), help="a file, or - for stdin")
+    parser.add_argument("--measured", type=Path, default=MEASURED)
+    parser.add_argument("--pve", type=Path, default=guests.PVE)
+    parser.add_argument("--nut", type=Path, default=NUT)
+    parser.add_argument("--spool", type=Path, default=SPOOL)
+    parser.add_argument("--set", action="store_true", dest="is_set", help="change NUT's files")
+    parser.add_argument("--hold", action="store_true", help="own thresholds do not come or go")
+    parser.add_argument("--tell", action="store_true", help="raise an alarm for what was changed")
+    parser.add_argument("--quiet", action="store_true", help="print what was changed, no JSON")
+    options = parser.parse_args(arguments)
+    try:
+        with alone(BUDGETS if options.budgets == "-" else Path(options.budgets)):
+            found = look(options, said_by(Upsd()))
+            done = set_all(found, options.nut, restart_driver) if options.is_set else []
+        for sentence in done:
+            sys.stderr.write(sentence + "\n")
+            if options.tell and options.spool.is_dir():
+                ups, _, text = sentence.partition(": ")
+                raise_alarm(Alarm("thresholds", ups, text, "info"), options.spool)
+    except ReleveError as error:
+        sys.stderr.write(f"power.pyz thresholds: {error}\n")
+        return error.exit_code
+    except OSError as error:
+        sys.stderr.write(f"power.pyz thresholds: {error}\n")
+        return 1
+    except (ValueError, KeyError, TypeError) as error:
+        sys.stderr.write(
+            f"{options.budgets}: no budget can be read there ({error}); run playbooks/power.yml\n"
+        )
+        return ExitCode.USAGE
+    told = {
+        one.ups: one.numbers.as_json() | {"stands": not (one.lines_differ or one.timer_differs)}
+        for one in found
+    }
+    if not options.quiet:
+        sys.stdout.write(json.dumps({"changed": done, "ups": told}) + "\n")
+    return ExitCode.DONE
+
+
+def look(options: argparse.Namespace, say: Callable[[str], Readings | None]) -> list[Found]:
+    """Return what has to stand on this host."""
+    if options.budgets == "-":
+        budgets = json.load(sys.stdin)
+    else:
+        budgets = json.loads(Path(options.budgets).read_text(encoding="utf-8"))
+
+    def records(ups: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(tasks.read(options.measured / f"{ups}.json") or "{}")
+        return content
+
+    texts = (tasks.read(options.nut / "ups.conf"), tasks.read(options.nut / "upssched.conf"))
+    node = guests.node_of(options.pve)
+    seen = stop_seconds(tasks.TASKS)
+    return find(budgets, Here(node, seen, records, say, texts, options.hold))

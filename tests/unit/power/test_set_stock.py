@@ -1,0 +1,192 @@
+"""The night changes NUT's files only where they have to change, and only in a calm moment."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.unit.power.test_stock import GOOD, ONE
+
+from releve.power import set_stock
+from releve.power.budget import as_json
+from releve.power.guests import Live, Node
+from releve.power.readings import read
+from releve.power.set_stock import Found, Here, find, main, set_all
+from releve.power.spool import waiting
+from releve.power.stock import MARK, standing_of
+from releve.power.stops import Guest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+UPS_CONF = f"[ups1]\n  driver = usbhid-ups\n  {MARK}\n  port = auto\n"
+SCHED = "AT ONBATT ups1@localhost START-TIMER on-battery-ups1 840\n"
+
+
+@pytest.fixture
+def nut(tmp_path: Path) -> Path:
+    folder = tmp_path / "nut"
+    folder.mkdir()
+    (folder / "ups.conf").write_text(UPS_CONF)
+    (folder / "ups.conf").chmod(0o640)
+    (folder / "upssched.conf").write_text(SCHED)
+    return folder
+
+
+NOBODY = Node((), 1)
+
+
+def here(nut: Path, node: Node = NOBODY, **said: str) -> Here:
+    texts = ((nut / "ups.conf").read_text(), (nut / "upssched.conf").read_text())
+    readings = read({**GOOD, **{key.replace("_", "."): value for key, value in said.items()}})
+    return Here(node, {}, lambda _ups: {}, lambda _ups: readings, texts)
+
+
+def run(nut: Path, found: list[Found]) -> tuple[list[str], list[str]]:
+    restarted: list[str] = []
+    return set_all(found, nut, restarted.append), restarted
+
+
+BUDGETS = {"ups1": as_json(ONE)}
+
+
+def test_a_ups_that_was_heard_gets_its_thresholds_and_a_second_look_changes_nothing(
+    nut: Path,
+) -> None:
+    done, restarted = run(nut, find(BUDGETS, here(nut)))
+    (sentence,) = done
+
+    assert restarted == ["ups1"]
+    assert sentence.startswith(
+        "ups1: a low battery is now override.battery.runtime.low = 750, "
+        "override.battery.charge.low = 42 ("
+    )
+    assert (nut / "ups.conf").read_text() == UPS_CONF.replace(
+        MARK,
+        f"{MARK}\n  ignorelb\n  override.battery.runtime.low = 750\n"
+        "  override.battery.charge.low = 42",
+    )
+    assert (nut / "ups.conf").stat().st_mode & 0o777 == 0o640
+    assert run(nut, find(BUDGETS, here(nut))) == ([], [])
+    assert sorted(file.name for file in nut.iterdir()) == ["ups.conf", "upssched.conf"]
+
+
+@pytest.mark.parametrize("status", ["OB", "OL CAL", "OL DISCHRG", "OL FSD"])
+def test_no_driver_is_restarted_in_a_moment_that_needs_it(nut: Path, status: str) -> None:
+    (nut / "upssched.conf").write_text(SCHED.replace("840", "900"))
+    done, restarted = run(nut, find(BUDGETS, here(nut, ups_status=status)))
+
+    assert (done, restarted) == (["ups1: the timer goes from 900 to 840 s on battery"], [])
+    assert (nut / "ups.conf").read_text() == UPS_CONF
+    assert (nut / "upssched.conf").read_text() == SCHED
+
+
+def test_a_new_guest_brings_the_timer_forward_and_one_of_the_plan_still_counts(nut: Path) -> None:
+    planned = {"name": "web", "order": 1, "stop_seconds": 30, "vmid": 103, "kind": "qemu"}
+    budgets = {"ups1": as_json(dataclasses.replace(ONE, guests=[planned]))}
+    new = Live(Guest("new", 1, 30, 104), 104)
+    renamed = Live(Guest("www", 1, 30, 103), 103)
+
+    def timer(*guests: Live) -> int:
+        (found,) = find(budgets, here(nut, Node(guests, 1)))
+        return found.numbers.timer
+
+    assert timer() == timer(renamed) == budgets["ups1"]["timer"]
+    assert timer(new) == timer(new, renamed) < timer()
+
+
+def test_a_value_that_is_away_for_a_night_is_no_longer_watched(nut: Path) -> None:
+    run(nut, find(BUDGETS, here(nut)))
+    done, restarted = run(nut, find(BUDGETS, here(nut, battery_runtime="0")))
+
+    assert restarted == ["ups1"]
+    assert "the UPS's own word" in done[0]
+    assert (nut / "ups.conf").read_text() == UPS_CONF
+
+
+def test_between_the_nights_own_thresholds_neither_come_nor_go(nut: Path) -> None:
+    def hold(**said: str) -> list[Found]:
+        return find(BUDGETS, dataclasses.replace(here(nut, NOBODY, **said), hold=True))
+
+    assert run(nut, hold()) == ([], [])
+    assert (nut / "ups.conf").read_text() == UPS_CONF
+
+    run(nut, find(BUDGETS, here(nut)))
+    before = (nut / "ups.conf").read_text()
+    assert run(nut, hold(battery_runtime="0")) == ([], [])
+
+    (nut / "ups.conf").write_text(before.replace("runtime.low = 750", "runtime.low = 749"))
+    assert run(nut, hold())[1] == ["ups1"], "too late is mended at once"
+    assert (nut / "ups.conf").read_text() == before
+
+
+@pytest.fixture
+def verb(
+    nut: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str]]:
+    """Run the verb with a UPS that says GOOD; returns its code and what it printed."""
+    monkeypatch.setattr(set_stock, "said_by", lambda _link: lambda _ups: read(GOOD))
+    monkeypatch.setattr(set_stock, "restart_driver", lambda _ups: None)
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "budgets.json").write_text(json.dumps(BUDGETS))
+    places = [f"--{name}={tmp_path / name}" for name in ("nut", "spool", "measured", "pve")]
+
+    def run_verb(*options: str, budgets: str = str(tmp_path / "budgets.json")) -> tuple[int, str]:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            code = main([*places, "--budgets", budgets, *options])
+        return code, out.getvalue()
+
+    return run_verb
+
+
+def test_the_verb_prints_what_the_role_writes_and_changes_nothing(
+    verb: Callable[..., tuple[int, str]], nut: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, said = verb()
+    content = json.loads(said)
+
+    assert (code, content["changed"]) == (0, [])
+    assert content["ups"]["ups1"]["lines"][0] == "ignorelb"
+    assert (content["ups"]["ups1"]["timer"], content["ups"]["ups1"]["stands"]) == (840, False)
+    assert (nut / "ups.conf").read_text() == UPS_CONF
+
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(BUDGETS)))
+    assert json.loads(verb(budgets="-")[1]) == content
+
+
+def test_what_was_set_is_told_once(
+    verb: Callable[..., tuple[int, str]], nut: Path, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        assert verb("--set", "--tell", "--quiet")[0] == 0
+    (alarm,) = waiting(tmp_path / "spool")
+
+    assert (alarm.topic, alarm.ups, alarm.severity) == ("thresholds", "ups1", "info")
+    assert standing_of((nut / "ups.conf").read_text(), "", "ups1").runtime_low == 750
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("", "no budget can be read there"), ('{"ups1": {}}', "run playbooks/power")]
+)
+def test_a_host_without_a_budget_is_told_how_to_get_one(
+    verb: Callable[..., tuple[int, str]], tmp_path: Path, text: str, told: str
+) -> None:
+    (tmp_path / "budgets.json").write_text(text)
+    code, said = verb()
+
+    assert code == 2
+    assert told in said
+
+
+def test_a_file_that_is_not_ours_is_named(verb: Callable[..., tuple[int, str]], nut: Path) -> None:
+    (nut / "ups.conf").write_text("[ups1]\n  driver = usbhid-ups\n")
+    code, said = verb("--set")
+
+    assert code == 2
+    assert "[ups1] is not as the role wrote it; run playbooks/power.yml" in said

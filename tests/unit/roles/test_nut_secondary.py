@@ -1,0 +1,81 @@
+"""A client's monitor as role nut_secondary writes it, at our servers and at other makers'."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.worlds.role import RoleRun
+
+from releve.errors import RefusedError
+
+OURS = {"ups": "ups1", "server": "192.0.2.11", "supplies": 1, "tls": False}
+SYNOLOGY = {"ups": "ups", "server": "192.0.2.9", "supplies": 1, "tls": False, "user": "monuser"}
+VARIABLES: dict[str, Any] = {
+    "nut_secondary_monitors": [OURS, SYNOLOGY],
+    "nut_secondary_address": "192.0.2.12",
+    "nut_secondary_password": "u6Jf0pRz_W4cGq8Xa-E1tBn5",
+    "nut_secondary_passwords": {"192.0.2.9": "secret"},
+    "nut_secondary_tls": False,  # certificates are fetched from a host
+    "groups": {"all": []},
+}
+GUESTS = {"stdout": "pve-guests.service enabled"}
+
+
+def written(*, guests: bool = False, **changed: Any) -> dict[str, str]:
+    """Return each file that the role writes as text; the zipapp is left out."""
+    seen = {
+        "__nut_secondary_guests_unit": GUESTS if guests else {"stdout": ""},
+        "__nut_secondary_device": {"stat": {"exists": False}},
+    }
+    files = RoleRun("nut_secondary", {**VARIABLES, **changed}, seen).run()
+    return {one.path: one.data.decode() for one in files if not one.path.endswith(".pyz")}
+
+
+def monitors(files: dict[str, str]) -> list[str]:
+    text = files["/etc/nut/upsmon.conf"]
+    return [line for line in text.splitlines() if line.startswith("MONITOR")]
+
+
+def test_each_server_has_its_own_user_and_password() -> None:
+    assert monitors(written()) == [
+        'MONITOR ups1@192.0.2.11 1 secondary "u6Jf0pRz_W4cGq8Xa-E1tBn5" secondary',
+        'MONITOR ups@192.0.2.9 1 monuser "secret" secondary',
+    ]
+
+
+def test_one_user_for_all_servers_is_said_once() -> None:
+    every = {"host": "", "certificate": "", "tls": False, "user": "monuser"}
+    plain = {key: value for key, value in SYNOLOGY.items() if key != "user"}
+    given: dict[str, Any] = {"nut_secondary_password": "secret", "nut_secondary_passwords": {}}
+    files = written(nut_secondary_monitor=every, nut_secondary_monitors=[plain], **given)
+
+    assert monitors(files) == ['MONITOR ups@192.0.2.9 1 monuser "secret" secondary']
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"nut_secondary_password": "secret"},
+        {"nut_secondary_passwords": {"192.0.2.9": "with#hash"}},
+        {"nut_secondary_passwords": {"192.0.2.9": ""}},
+    ],
+)
+def test_a_password_that_nut_cannot_read_or_that_can_be_guessed_is_refused(
+    changed: dict[str, Any],
+) -> None:
+    with pytest.raises(RefusedError, match=r"ups1?@192\.0\.2\.(9|11): a NUT password has"):
+        written(**changed)
+
+
+def test_only_a_host_with_guests_looks_after_their_stop() -> None:
+    units = {
+        f"/etc/systemd/system/releve-guests-{what}.service" for what in ("stop", "rest", "ended")
+    }
+
+    assert not units & set(written())
+    files = written(guests=True, nut_secondary_abort_seconds=44)
+    assert units <= set(files)
+    stop = files["/etc/systemd/system/releve-guests-stop.service"]
+    assert "abort-backups --deadline 44\n" in stop
+    assert "TimeoutStopSec=54s" in stop
