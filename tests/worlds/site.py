@@ -118,6 +118,7 @@ OURS = re.compile(r"\s*(ignorelb|override\.|POWEROFF_WAIT|NOTIFYCMD|SHUTDOWNEXIT
 # Delays of a lab: the roles' own are in minutes. Everything else is a role's default.
 SHORT_DEVICE: Mapping[str, Any] = {
     "driver": "labups",
+    "measured_alone": True,
     "offdelay": 3,
     "ondelay": 4,
 }

@@ -16,6 +16,7 @@ VERBS = {
     "notify": ("power_notify", "See that alarms arrive."),
     "scan": ("power_scan", "Find the UPSes on a host's cables, as entries for the town file."),
     "state": ("power_state", "Say how the UPSes and their batteries are."),
+    "stops": ("power_stops", "Keep what the stops of hosts and guests took."),
 }
 
 

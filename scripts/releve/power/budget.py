@@ -308,7 +308,10 @@ def _too_small(one: Settings, need: int, trigger: int, usable: int) -> str:
     less = math.ceil((wanted - usable) / one.margin)
     shared = ""
     if capacity != one.capacity_seconds:
-        shared = f", {one.capacity_seconds} s while {one.supplies} supplies shared the load"
+        shared = (
+            f", {one.capacity_seconds} s while {one.supplies} supplies shared the load; "
+            "measured_alone, if it had the whole load then"
+        )
     return (
         f"the shutdown needs {need} s (x {one.margin:g} = {trigger} s) after "
         f"{one.ride_through_seconds} s of waiting for the mains, together {wanted} s; the "

@@ -50,6 +50,10 @@ def _host_references(town: Town) -> Iterator[Fault]:
             yield ("hosts", name, "hypervisor"), "only an old host has this key"
     for name, storage in town.storage.items():
         yield from _kind(town, ("storage", name, "host"), storage.host, ("node",))
+        if storage.server is not None:
+            yield from refer(("storage", name, "server"), storage.server, "hosts", town.hosts)
+        if storage.server == storage.host:
+            yield ("storage", name, "server"), "is the node itself; leave it out for its own disks"
 
 
 def _guest_references(town: Town) -> Iterator[Fault]:

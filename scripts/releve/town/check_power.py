@@ -34,6 +34,7 @@ def check_power(town: Town) -> Iterator[Fault]:
         yield from _tiers(("ups", name), ups)
     for name, host in town.hosts.items():
         yield from _supplies(town, name, host)
+        yield from _stops(town, name)
 
 
 def _device(at: tuple[str, str], ups: Ups) -> Iterator[Fault]:
@@ -73,6 +74,13 @@ def _measured(town: Town, name: str, ups: Ups) -> Iterator[Fault]:
             ("ups", name, "capacity_seconds"),
             f"measured/{name}.json says it, too ({record.capacity_seconds} s); remove this key",
         )
+
+
+def _stops(town: Town, name: str) -> Iterator[Fault]:
+    try:
+        town.stops(name)
+    except InputError as error:
+        yield ("hosts", name), str(error)
 
 
 def _clients(town: Town, name: str, ups: Ups) -> Iterator[Fault]:

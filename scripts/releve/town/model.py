@@ -13,6 +13,7 @@ from releve.power.measurement import Measurement
 from releve.town.fields import Bandwidth, Mac, Name, Port, Seconds, Section
 from releve.town.power import Ups
 from releve.town.site import Host, Network
+from releve.town.stops import Stops
 
 # Models of network cards that Proxmox VE has.
 NicModel = Literal[
@@ -91,6 +92,13 @@ class Storage(Section):
     path: Path = Field(description="The folder, absolute.")
     content: tuple[Literal["images", "iso", "backup", "import", "snippets", "vztmpl"], ...] = Field(
         description="What PVE may put there."
+    )
+    server: Name | None = Field(
+        default=None,
+        description=(
+            "Host whose share is mounted at the path; left out: disks of the node's own. Guests'"
+            " disks on a host that stops before the node are refused."
+        ),
     )
 
 
@@ -319,6 +327,10 @@ class Town(Section):
         """Return what was measured of a UPS; raises InputError for a record that is not sound."""
         file = self.folder / "measured" / f"{ups}.json"
         return Measurement.read(file) if file.exists() else None
+
+    def stops(self, host: str) -> Stops:
+        """Return what stops took on a host; raises InputError for a file that is not sound."""
+        return Stops.read(self.folder, host)
 
     def path(self, relative: Path) -> Path:
         """Return a path of the town file as an absolute one."""

@@ -82,6 +82,11 @@ class Ups(Section):
         description=(
             "What its driver counts battery.runtime in; minutes where a full battery says 5 to 60"
             " (some do, against NUT's rules): never guessed."
+    measured_alone: bool | None = Field(
+        default=None,
+        description=(
+            "Whether the whole load was on it while its capacity was measured. Left out: only when"
+            " no other UPS feeds its host; else a share of the load counts."
         ),
     )
     battery_installed: date | None = Field(

@@ -36,6 +36,7 @@ PLAIN = (
     "finaldelay",
     "abort_seconds",
     "stop_seconds",
+    "stop_measured",
     "min_supplies",
     "guests",
 )
@@ -85,8 +86,15 @@ def made_of(values: Mapping[str, Any], ups: str, cpus: int) -> Settings:
         | values["batteries"],
         workers=workers_of(cpus),
         supplies=sum(supplies),
+        measured_alone=_alone(device, sum(supplies)),
         clients=[one for one in values["clients"] if ups in one["devices"]],
     )
+
+
+def _alone(device: Mapping[str, Any], supplies: int) -> bool:
+    """Return whether its capacity was measured with the whole load; unknown beside others: no."""
+    said: bool | None = device["measured_alone"]
+    return int(device["supplies"]) == supplies if said is None else said
 
 
 def variables(town: Town, host: str) -> dict[str, Any]:

@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from releve.errors import InputError
-from releve.power.budget import Settings
+from releve.power.budget import Settings, budget_of
 from releve.town import load_town
-from releve.town.power_settings import settings_of
+from releve.town.power_settings import made_of, settings_of, variables
+from releve.town.stops import Stops
 
 CHECKOUT = Path(__file__).parents[3]
 EXAMPLE = CHECKOUT / "inventory" / "example" / "town.yml"
@@ -82,9 +83,93 @@ def test_the_role_hands_over_what_the_settings_take() -> None:
     taken = {one.name for one in fields(Settings)}
 
     assert set(handed) <= taken
-    # Known only where Ansible does not look: of the host's stops, of the day, of the test's load.
-    assert taken - set(handed) == {"stop_measured", "today", "measured_alone"}
+    # The day is looked up where it is reckoned.
+    assert taken - set(handed) == {"today"}
     plain = {
         name for name, value in handed.items() if re.search(r"nut_primary_" + name, str(value))
     }
     assert {"hostsync", "margin", "abort_seconds", "min_supplies"} <= plain
+
+
+def test_what_stops_took_is_read_beside_the_town_file(tmp_path: Path) -> None:
+    file = town_in(tmp_path)
+    Stops({201: 31.5, 999: 1.0}, 44.0).write(tmp_path, "pve1")
+    one = settings_of(load_town(file), "ups1")
+
+    assert {guest["name"]: guest.get("measured_seconds") for guest in one.guests} == {
+        "population": 31.5, "school-server": None,
+    }  # fmt: skip
+    assert (one.stop_measured, one.stop_seconds) == (44.0, 90)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"guests": {"201": -1}, "host": null}', r"host\.pve1\.json: is wrong; right is"),
+        ('{"guests": {"x": 1}, "host": null}', r"host\.pve1\.json: is wrong; right is"),
+        ('{"guests": {}}', r"host\.pve1\.json: is wrong; right is"),
+        ("{", r"host\.pve1\.json: cannot be read .*; run: releve power stops"),
+    ],
+)
+def test_a_file_of_stops_that_is_not_sound_is_named(tmp_path: Path, text: str, told: str) -> None:
+    file = town_in(tmp_path, measured__host_pve1_json="")
+    (tmp_path / "measured" / "host.pve1.json").write_text(text)
+
+    with pytest.raises(InputError, match=told):
+        load_town(file)
+
+
+def test_a_guest_that_was_not_stopped_since_keeps_its_figure() -> None:
+    before, now = Stops({1: 5.0, 2: 6.0}, 9.0), Stops({2: 7.0}, None)
+
+    assert now.after(before) == Stops({1: 5.0, 2: 7.0}, 9.0)
+
+
+def with_storage(folder: Path, server: str, content: str) -> Path:
+    file = town_in(folder)
+    text = file.read_text()
+    shared = f"""storage:
+  shared:
+    host: pve1
+    type: dir
+    path: /mnt/shared
+    content: [{content}]
+    server: {server}
+"""
+    assert "\nstorage:\n" in text
+    file.write_text(text.replace("storage:\n", shared, 1))
+    return file
+
+
+@pytest.mark.parametrize("content", ["images", "backup, iso"])
+def test_a_share_that_the_node_has_mounted_is_of_its_server(tmp_path: Path, content: str) -> None:
+    one = settings_of(load_town(with_storage(tmp_path, "nas", content)), "ups1")
+    (nas,) = one.clients
+
+    assert nas["serves"] == content.split(", ")
+    faults = " ".join(budget_of(one).faults)
+    assert ("guests' disks lie on nas" in faults) == (content == "images")
+    assert dict(budget_of(one).steps)["shares whose server is gone"] == 30
+
+
+@pytest.mark.parametrize(
+    ("server", "told"), [("nsa", 'did you mean "nas"?'), ("pve1", "is the node itself")]
+)
+def test_a_share_of_nobody_is_refused(tmp_path: Path, server: str, told: str) -> None:
+    with pytest.raises(InputError, match=r"storage\.shared\.server: .*" + re.escape(told)):
+        load_town(with_storage(tmp_path, server, "images"))
+
+
+@pytest.mark.parametrize(
+    ("said", "supplies", "alone"),
+    [(None, 0, True), (None, 1, False), (True, 1, True), (False, 0, False)],
+)
+def test_a_capacity_measured_beside_another_ups_is_no_whole_one(
+    tmp_path: Path, said: bool | None, supplies: int, alone: bool
+) -> None:
+    values = variables(load_town(town_in(tmp_path)), "pve1")
+    (one,) = values["devices"]
+    values["devices"] = [one | {"measured_alone": said}]
+    values["remote"] = [{"ups": "ups2", "server": "192.0.2.9", "supplies": supplies}]
+
+    assert made_of(values, "ups1", 1).measured_alone is alone

@@ -35,7 +35,9 @@ def _primary(town: Town, name: str, here: list[str], elsewhere: list[str]) -> di
     host = town.hosts[name]
     network = town.networks[host.network]
     clients = {client: None for ups in here for client in town.ups[ups].clients}
+    stopped = town.stops(name).host
     return {
+        **({} if stopped is None else {"nut_primary_stop_measured": stopped}),
         "nut_primary_devices": [_device(town, name, ups) for ups in here],
         "nut_primary_site": town.town.name,
         "nut_primary_remote": _monitors(town, name, elsewhere),
@@ -68,6 +70,8 @@ def _device(town: Town, name: str, ups_name: str) -> dict[str, Any]:
         "runtime_unit": ups.runtime_unit,
         **_measured(town, ups_name),
     }
+    if ups.measured_alone is not None:
+        told["measured_alone"] = ups.measured_alone
     if ups.battery_installed:
         told["battery_installed"] = ups.battery_installed.isoformat()
     least = default_on(ups.driver)  # of some drivers it is more than the role's own
@@ -133,13 +137,14 @@ def _rule(town: Town, name: str, elsewhere: list[str]) -> dict[str, Any]:
 
 
 def _guests(town: Town, host: str) -> list[dict[str, Any]]:
-    order = start_order(town)
+    order, measured = start_order(town), town.stops(host).guests
     return [
         {
             "name": name,
             "vmid": guest.vmid,
             "order": order[name],
             "stop_seconds": guest.stop_seconds,
+            **({"measured_seconds": measured[guest.vmid]} if guest.vmid in measured else {}),
         }
         for name, guest in town.guests.items()
         if guest.target == host
@@ -156,6 +161,7 @@ def _client(town: Town, name: str, here: list[str]) -> dict[str, Any]:
         "logs_in": host.system == "linux",
         "devices": [ups for ups in here if name in town.ups[ups].clients],
         "guests": _guests(town, name),
+        "serves": _serves(town, name, town.ups[here[0]].host),
         "min_supplies": _min_supplies(town, name, here),
         "paths": [
             _path(network, town.networks[network].powered_by)
@@ -165,6 +171,12 @@ def _client(town: Town, name: str, here: list[str]) -> dict[str, Any]:
         ],
         "host_rule": host.host_rule.model_dump() if host.host_rule else None,
     }
+
+
+def _serves(town: Town, name: str, node: str) -> list[str]:
+    """Return what lies on shares of a host that a node has mounted."""
+    shares = [one for one in town.storage.values() if one.server == name and one.host == node]
+    return sorted({content for one in shares for content in one.content})
 
 
 def _path(network: str, powered_by: str | None) -> dict[str, str | None]:
