@@ -47,7 +47,7 @@ class Settings:
     `abort_seconds` go before the guests' stop, for the end of backups. `supplies` of the primary,
     of which it cannot do without `min_supplies`; `measured_alone`: with the whole load on this UPS.
     `derate` is that of a new battery when dates are given, ISO dates all of them; `record` is what
-    was measured of the UPS (its `on` and `how` count here). `mode` and `thresholds` bear on what
+    was measured of the UPS (its `on` and `how` count here). The last four bear on what
     stock NUT is told, not on the budget.
     """
 
@@ -80,6 +80,8 @@ class Settings:
     today: str | None = None
     mode: str = "stock"
     thresholds: str = "ladder"
+    low_battery_is_enough: bool = False
+    runtime_unit: str = "seconds"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -65,8 +66,13 @@ class Found:
     @property
     def lines_differ(self) -> bool:
         """Whether ups.conf has to change."""
-        own = (self.numbers.runtime_low, self.numbers.charge_low)
-        return own != (self.standing.runtime_low, self.standing.charge_low)
+        unit = self.numbers.grain
+        own, there = self.numbers.runtime_low, self.standing.runtime_low
+        return (
+            self.numbers.charge_low != self.standing.charge_low
+            or (own is None) != (there is None)
+            or math.ceil((own or 0) / unit) != math.ceil((there or 0) / unit)
+        )
 
     @property
     def timer_differs(self) -> bool:
@@ -106,7 +112,9 @@ def set_all(found: list[Found], nut: Path, restart: Callable[[str], None]) -> li
     done = []
     for one in found:
         numbers, ups = one.numbers, one.ups
-        if one.timer_differs:
+        if one.timer_differs and None in {numbers.timer, one.standing.timer}:
+            done.append(f"{ups}: a timer comes or goes by a deploy only: run playbooks/power.yml")
+        elif one.timer_differs:
             _rewrite(nut / "upssched.conf", with_timer, ups, numbers.timer)
             done.append(
                 f"{ups}: the timer goes from {one.standing.timer} to {numbers.timer} s on battery"

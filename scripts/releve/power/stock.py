@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from releve.errors import InputError
 from releve.power.ladder import Known, Site
 from releve.power.measurement import Measurement
+from releve.power.readings import GRAIN, MINUTES
 from releve.power.thresholds import thresholds_of
 
 if TYPE_CHECKING:
@@ -37,16 +38,27 @@ class Standing:
     runtime_low: int | None = None
     charge_low: int | None = None
     timer: int | None = None
+    grain: int = 1
+
+    @property
+    def is_own(self) -> bool:
+        """Whether own thresholds stand there."""
+        return self.runtime_low is not None and self.charge_low is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What they have to say: own thresholds or None for both, seconds on battery, and why."""
+    """What they have to say: own thresholds or None for both, seconds on battery, and why.
 
-    timer: int
+    `timer` None: the UPS's own word decides alone. `grain`: seconds in the unit that the device
+    counts its runtime in.
+    """
+
+    timer: int | None
     why: str
     runtime_low: int | None = None
     charge_low: int | None = None
+    grain: int = 1
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -55,7 +67,7 @@ class Numbers:
             return ()
         return (
             "ignorelb",
-            f"override.battery.runtime.low = {self.runtime_low}",
+            f"override.battery.runtime.low = {math.ceil(self.runtime_low / self.grain)}",
             f"override.battery.charge.low = {self.charge_low}",
         )
 
@@ -81,38 +93,41 @@ def numbers_of(
     The settings' `thresholds` says by whom: `ladder`, or a person's `own` and `device`. Raises
     InputError for a record that is not sound.
     """
-    if one.thresholds == "own" and budget.runtime_low and budget.charge_low:
-        why = "own thresholds, as was said: by the budget"
-        return Numbers(budget.timer, why, budget.runtime_low, budget.charge_low)
-    if one.thresholds != "ladder":
-        return Numbers(budget.timer, "the timer decides, under the UPS's own LB, as was said")
+    own_word = one.low_battery_is_enough
+    timer = None if own_word and budget.capacity is None else budget.timer
+    grain = GRAIN if one.runtime_unit == MINUTES else 1
+    if own_word or one.thresholds == "device":
+        return Numbers(timer, "as was said: the UPS's own word decides, and the timer under it")
+    if one.thresholds == "own":
+        why = "as was said: own thresholds, by the budget"
+        return Numbers(timer, why, budget.runtime_low, budget.charge_low, grain)
     if readings is None:
-        if standing and standing.runtime_low and standing.charge_low:
+        if standing and standing.is_own:
             why = "the UPS says nothing: what was set stays"
-            return Numbers(budget.timer, why, standing.runtime_low, standing.charge_low)
-        return Numbers(budget.timer, "the UPS says nothing yet: the timer decides")
+            return Numbers(timer, why, standing.runtime_low, standing.charge_low, grain)
+        return Numbers(timer, "the UPS says nothing yet: the timer decides")
     known = known_of(one, budget)
     site = Site(need=budget.trigger, derate=budget.derate)
     found = thresholds_of(steady(readings, known), site, known)
     if not found.ignorelb or found.runtime_low is None or found.charge_low is None:
-        return Numbers(budget.timer, found.why)
+        return Numbers(timer, found.why)
     runtime, charge = found.runtime_low, found.charge_low
     if standing and _is_near(standing.runtime_low, runtime, runtime * KEEP_FACTOR + KEEP_SECONDS):
         runtime = standing.runtime_low or runtime
     if standing and _is_near(standing.charge_low, charge, charge + KEEP_PERCENT):
         charge = standing.charge_low or charge
-    return Numbers(budget.timer, found.why, runtime, charge)
+    return Numbers(timer, found.why, runtime, charge, grain)
 
 
 def held(numbers: Numbers, standing: Standing) -> Numbers:
     """Return the numbers, but own thresholds neither come nor go: a value jumped, it may be."""
-    own = bool(standing.runtime_low and standing.charge_low)
-    if own == bool(numbers.lines):
+    if standing.is_own == bool(numbers.lines):
         return numbers
     why = "whether the UPS's own word counts is settled at night"
-    if not own:
+    if not standing.is_own:
         return Numbers(numbers.timer, why)
-    return Numbers(numbers.timer, why, standing.runtime_low, standing.charge_low)
+    grain = standing.grain
+    return Numbers(numbers.timer, why, standing.runtime_low, standing.charge_low, grain)
 
 
 def steady(readings: Readings, known: Known) -> Readings:
@@ -139,8 +154,15 @@ def standing_of(ups_conf: str, upssched_conf: str, ups: str) -> Standing:
     runtime, charge = (
         int(match[1]) if own and match else None for match in (found["runtime"], found["charge"])
     )
+    minutes = re.search(r"^\s*override\.battery\.runtime\.unit\s*=\s*minutes", body, re.MULTILINE)
+    grain = GRAIN if minutes else 1
     timer = _timer(ups).search(upssched_conf)
-    return Standing(runtime, charge, int(timer["seconds"]) if timer else None)
+    return Standing(
+        None if runtime is None else runtime * grain,
+        charge,
+        int(timer["seconds"]) if timer else None,
+        grain,
+    )
 
 
 def with_lines(text: str, ups: str, lines: tuple[str, ...]) -> str:

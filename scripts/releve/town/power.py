@@ -82,6 +82,8 @@ class Ups(Section):
         description=(
             "What its driver counts battery.runtime in; minutes where a full battery says 5 to 60"
             " (some do, against NUT's rules): never guessed."
+        ),
+    )
     measured_alone: bool | None = Field(
         default=None,
         description=(

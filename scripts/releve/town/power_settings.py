@@ -49,6 +49,8 @@ OF_DEVICE = (
     "record",
     "mode",
     "thresholds",
+    "low_battery_is_enough",
+    "runtime_unit",
 )
 
 

@@ -94,7 +94,7 @@ def test_a_new_guest_brings_the_timer_forward_and_one_of_the_plan_still_counts(n
 
     def timer(*guests: Live) -> int:
         (found,) = find(budgets, here(nut, Node(guests, 1)))
-        return found.numbers.timer
+        return found.numbers.timer or 0
 
     assert timer() == timer(renamed) == budgets["ups1"]["timer"]
     assert timer(new) == timer(new, renamed) < timer()
@@ -123,6 +123,42 @@ def test_between_the_nights_own_thresholds_neither_come_nor_go(nut: Path) -> Non
     (nut / "ups.conf").write_text(before.replace("runtime.low = 750", "runtime.low = 749"))
     assert run(nut, hold())[1] == ["ups1"], "too late is mended at once"
     assert (nut / "ups.conf").read_text() == before
+
+
+def test_a_device_that_counts_in_minutes_is_told_in_minutes_and_reckoned_in_seconds(
+    nut: Path,
+) -> None:
+    unit = "  override.battery.runtime.unit = minutes\n"
+    (nut / "ups.conf").write_text(UPS_CONF + unit)
+    budgets = {"ups1": as_json(dataclasses.replace(ONE, runtime_unit="minutes"))}
+    said = {"battery_runtime": "29", "battery_runtime_unit": "minutes"}
+
+    assert run(nut, find(budgets, here(nut, NOBODY, **said)))[1] == ["ups1"]
+    assert "override.battery.runtime.low = 14\n" in (nut / "ups.conf").read_text()
+    assert standing_of((nut / "ups.conf").read_text(), "", "ups1").runtime_low == 14 * 60
+    assert run(nut, find(budgets, here(nut, NOBODY, **said))) == ([], [])
+
+
+@pytest.mark.parametrize("capacity", [1800, None])
+def test_where_its_own_word_is_enough_nothing_of_ours_stands_above_it(
+    nut: Path, capacity: int | None
+) -> None:
+    record = {} if capacity is None else ONE.record
+    one = dataclasses.replace(
+        ONE, low_battery_is_enough=True, capacity_seconds=capacity, record=record
+    )
+    (found,) = find({"ups1": as_json(one)}, here(nut))
+
+    assert (found.numbers.lines, found.numbers.timer) == ((), capacity and 840)
+    (nut / "upssched.conf").write_text(SCHED if capacity else "")
+    assert run(nut, find({"ups1": as_json(one)}, here(nut))) == ([], [])
+
+
+def test_a_timer_that_only_a_deploy_can_add_is_named(nut: Path) -> None:
+    (nut / "upssched.conf").write_text("")
+    done, _ = run(nut, find(BUDGETS, here(nut)))
+
+    assert done[0] == "ups1: a timer comes or goes by a deploy only: run playbooks/power.yml"
 
 
 @pytest.fixture
