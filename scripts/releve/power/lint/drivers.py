@@ -167,6 +167,16 @@ GONE = {
 }
 # The cut goes over the network, which is down when the late hook sends it.
 NETWORK = frozenset(["apcupsd-ups", "netxml-ups", "snmp-ups"])
+# Speak over a serial line alone, whose device has to be named (man pages of 2.8.1).
+SERIAL = frozenset(
+    [
+        "apcsmart", "apcsmart-old", "bcmxcp", "belkin", "belkinunv", "bestfcom", "bestfortress",
+        "bestuferrups", "bestups", "blazer_ser", "etapro", "everups", "gamatronic", "genericups",
+        "isbmex", "ivtscd", "liebert", "liebert-esp2", "masterguard", "metasys", "mge-utalk",
+        "microdowell", "microsol-apc", "oneac", "optiups", "rhino", "riello_ser", "safenet",
+        "sms_ser", "solis", "tripplite", "tripplitesu", "upscode2", "victronups",
+    ]
+)  # fmt: skip
 # Charge and runtime are worked out from the voltage.
 Q_PROTOCOL = frozenset(["blazer_ser", "blazer_usb", "nutdrv_qx"])
 # Whose ondelay is in minutes.

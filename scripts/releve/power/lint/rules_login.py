@@ -235,6 +235,21 @@ def force_without_server(conf: Configuration) -> Iterator[Spot]:
 
 
 @RULES.refuse(
+    "UM_CERTPATH_NO_DATABASE",
+    "CERTPATH names a file: NUT of Debian keeps certificates in an NSS database, a folder, and"
+    " trusts nobody without",
+    "make one with certutil, and name its folder (role nut_secondary does)",
+)
+def no_database(conf: Configuration) -> Iterator[Spot]:
+    """Find the way of NUTs that are built with OpenSSL, where a connection depends on it."""
+    found = conf.upsmon.last("CERTPATH") if conf.upsmon else None
+    names = ("CERTVERIFY", "FORCESSL")
+    needed = conf.upsmon is not None and 1 in {conf.upsmon.number(name, 0) for name in names}
+    if found and needed and found.words[1].lower().endswith((".pem", ".crt", ".cer", ".der")):
+        yield Spot(FILE, found.number)
+
+
+@RULES.refuse(
     "UM_CERTPATH_ABSENT",
     "the folder of CERTPATH is not there: upsmon ends, or trusts nobody",
     "name the folder with the certificates",

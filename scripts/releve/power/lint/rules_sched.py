@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from releve.power.lint.finding import Rules, Spot
+from releve.power.lint.script import stops
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +25,6 @@ _MAY_STOP = re.compile(rf"{_STOPS.pattern}|on[-_]?batt|critical|early", re.IGNOR
 _TELLS = re.compile(
     r"me?ss?a?ge?|mail|notif|warn|log|alert|heartbeat|resolved|telegram", re.IGNORECASE
 )
-_STOPPING = re.compile(
-    r"upsmon\S*\s+-c\s+fsd|\bshutdown\b\s+-|\bpoweroff\b|\bhalt\b|\binit\s+0\b|/shutdown\b"
-)
 _PLACES = ("/etc/", "/usr/", "/bin/", "/sbin/", "/lib/", "/root/", "/home/", "/opt/")
 
 
@@ -43,17 +41,10 @@ def _matches(conf: Configuration, at: At) -> bool:
     return at.pattern == "*" or not names or at.pattern in names
 
 
-def _branch(conf: Configuration, name: str) -> str | None:
-    """Return what CMDSCRIPT does for a name; None when the script is not at hand."""
+def _script(conf: Configuration) -> str | None:
+    """Return the text of CMDSCRIPT; None when it is not at hand."""
     found = conf.sched.values.get("CMDSCRIPT") if conf.sched else None
-    text = conf.facts.scripts.get(found.value or "") if found else None
-    if text is None:
-        return None
-    cases = re.finditer(r"^[ \t]*\(?([^()\n]+)\)(.*?);;", text, re.DOTALL | re.MULTILINE)
-    for case in cases:
-        if name in [one.strip(" \t'\"") for one in case.group(1).split("|")]:
-            return case.group(2)
-    return ""
+    return conf.facts.scripts.get(found.value or "") if found else None
 
 
 def stops_site(conf: Configuration, at: At) -> bool:
@@ -61,9 +52,10 @@ def stops_site(conf: Configuration, at: At) -> bool:
 
     A command called "onbatt" tells somebody; a timer of that name mostly ends in a shutdown.
     """
-    branch = _branch(conf, at.first)
-    if branch is not None:
-        return _STOPPING.search(branch) is not None
+    text = _script(conf)
+    told = None if text is None else stops(text, at.first)
+    if told is not None:
+        return told
     tells = at.event.upper() in NO_CUT or (at.command, at.event.upper()) == ("EXECUTE", "ONBATT")
     words = _STOPS if tells else _MAY_STOP
     return words.search(at.first) is not None and _TELLS.search(at.first) is None

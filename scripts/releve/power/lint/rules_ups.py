@@ -90,6 +90,36 @@ def no_port(conf: Configuration) -> Iterator[Spot]:
 
 
 @RULES.refuse(
+    "UC_PORT_AUTO",
+    "the driver of [{at}] finds no device by itself, and ends at start with port = auto",
+    "name the line (/dev/ttyS0, or better /dev/serial/by-id/...) or the address",
+)
+def port_auto(conf: Configuration) -> Iterator[Spot]:
+    """Find a word that only USB drivers know."""
+    for one in conf.sections:
+        found = one.find("port")
+        if one.driver in drivers.SERIAL | {"snmp-ups"} and found and found.value == "auto":
+            yield Spot(FILE, found.line, one.name)
+
+
+@RULES.refuse(
+    "UC_PORT_TWICE",
+    "[{at}] is on a line that another device of this file has, too: the driver that comes"
+    " second ends",
+    "give each its own line",
+)
+def port_twice(conf: Configuration) -> Iterator[Spot]:
+    """Find two drivers on one line."""
+    taken: set[str] = set()
+    for one in conf.sections:
+        found = one.find("port") if one.driver in drivers.SERIAL else None
+        if found and found.value and found.value.startswith("/dev/"):
+            if found.value in taken:
+                yield Spot(FILE, found.line, one.name)
+            taken.add(found.value)
+
+
+@RULES.refuse(
     "UC_DRIVER_GONE",
     "the driver of [{at}] was in older NUTs and is no longer in 2.8",
     "use its successor (`nut-scanner` names it)",

@@ -45,7 +45,7 @@ HOSTSYNC_LEAST, FINALDELAY_MOST, DEADTIME_MOST = 15, 30, 120  # seconds
 
 def flag_file(conf: UpsmonConf) -> str | None:
     """Return the kill-power flag; None when there is none, since NUT 2.8.1 has no default."""
-    return conf.value("POWERDOWNFLAG")
+    return conf.value("POWERDOWNFLAG") or None  # an empty one is never written
 
 
 def _command(conf: Configuration) -> tuple[str | None, int]:
@@ -210,7 +210,7 @@ def no_flag(conf: Configuration) -> Iterator[Spot]:
 
 def _flag_spot(conf: Configuration) -> tuple[str, Spot] | None:
     found = conf.upsmon.last("POWERDOWNFLAG") if conf.upsmon else None
-    return (found.words[1], Spot(FILE, found.number)) if found else None
+    return (found.words[1], Spot(FILE, found.number)) if found and found.words[1] else None
 
 
 @RULES.note(

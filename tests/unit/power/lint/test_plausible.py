@@ -236,6 +236,10 @@ CASES: dict[str, Case] = {
         {**CLIENT, "upsmon.conf": CLIENT["upsmon.conf"].replace("192.0.2.11", "[2001:db8::2]")},
         "ok",
     ),
+    "an empty flag": Case(
+        swap("upsmon.conf", "/run/nut/killpower", '""'), "refuse", "UM_NO_POWERDOWNFLAG"
+    ),
+    "USB on a named device": Case(swap("ups.conf", "port = auto", "port = /dev/ttyUSB0"), "ok"),
     "Synology's empty command": Case(command('""'), "refuse", "UM_SHUTDOWNCMD_NOOP"),
     "no quotes": Case(command(STOP), "warn", "UM_SHUTDOWN_PLUS_ONE_MINUTE"),
     "single quotes": Case(command(f"'{STOP}'"), "refuse", "UM_SHUTDOWNCMD_NOOP"),

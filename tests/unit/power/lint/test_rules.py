@@ -35,6 +35,9 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "UC_DUP_SECTION_CLASH": ("ups.conf", "", "\n[ups1]\n  serial = other\n"),
     "UC_NO_DRIVER": ("ups.conf", "driver = usbhid-ups", ""),
     "UC_NO_PORT": ("ups.conf", "port = auto", "port ="),
+    "UC_PORT_AUTO": ("ups.conf", "", "\n[ups2]\n  driver = apcsmart\n  port = auto\n"),
+    "UC_PORT_TWICE": ("ups.conf", "", "".join(
+        f"\n[{name}]\n  driver = apcsmart\n  port = /dev/ttyS0\n" for name in ("a", "b"))),
     "UC_DRIVER_GONE": ("ups.conf", "usbhid-ups", "newhidups"),
     "UC_UNKNOWN_DRIVER": ("ups.conf", "usbhid-ups", "usbhid-up"),
     "UC_UNKNOWN_OPTION": ("ups.conf", "", "  maxretry = 3\n"),
@@ -118,6 +121,7 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "UM_LOCAL_SECONDARY_NEVER_KILLS_POWER": ("upsmon.conf", '" primary', '" secondary'),
     "UM_REMOTE_PRIMARY": ("upsmon.conf", "ups1@localhost", "ups1@192.0.2.12"),
     "UM_CERTVERIFY_WITHOUT_PATH": ("upsmon.conf", "CERTPATH /etc/nut/tls-trusted\n", ""),
+    "UM_CERTPATH_NO_DATABASE": ("upsmon.conf", "/etc/nut/tls-trusted", "/etc/nut/ca.pem"),
     "UM_FORCESSL_WITHOUT_SERVER": ("upsd.conf", "CERTPATH /etc/nut/tls\n", ""),
     "US_NOT_CALLED": ("upsmon.conf", "NOTIFYFLAG ONBATT SYSLOG+EXEC", "NOTIFYFLAG ONBATT SYSLOG"),
     "US_EVENT_NOT_EXECUTED": ("upssched.conf", "", "AT REPLBATT * EXECUTE mail\n"),

@@ -1,0 +1,68 @@
+"""A script of upssched is judged by what it does for a name, not by what it talks about."""
+
+from __future__ import annotations
+
+import pytest
+
+from releve.power.lint.script import stops
+
+USUAL = """\
+#!/bin/sh
+# upsmon -c fsd would be too early here
+SHUTDOWN="/sbin/shutdown -h now"
+FSD='upsmon -c fsd'
+
+tell() {
+    logger -t upssched "poweroff is near: $1"
+}
+stop_all() {
+    tell "stopping"
+    leave
+}
+leave() {
+    $SHUTDOWN
+}
+
+case $1 in
+    onbatt|"on battery")
+        tell "on battery"
+        # /sbin/shutdown -h now
+        ;;
+    powerdown) /sbin/upsmon -c fsd ;;
+    early) /sbin/$FSD;;
+    critical)
+        stop_all
+        ;;
+    guests-*) qm shutdown 101 ;;
+    online) echo "shutdown -c: mains are back" ;;
+    late) shutdown +1 ;;
+    cut) upsdrvctl shutdown ;;
+    sd) systemctl --no-wall poweroff ;;
+    *) logger "unknown: $1"
+esac
+"""
+BY_IF = 'if [ "$1" = "onbatt" ]; then\n  /sbin/shutdown -h now\nfi\n'
+ALL = "case $1 in\n  *) /sbin/upsmon -c fsd ;;\nesac\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("onbatt", False), ("on battery", False), ("powerdown", True), ("early", True),
+        ("critical", True), ("guests-first", False), ("online", False), ("late", True),
+        ("cut", True), ("sd", True), ("whatever", False),
+    ],
+)  # fmt: skip
+def test_a_script_of_the_usual_form(name: str, *, told: bool) -> None:
+    assert stops(USUAL, name) is told
+
+
+def test_other_forms_tell_nothing_or_what_they_do_for_all() -> None:
+    assert stops(BY_IF, "onbatt") is None
+    assert stops(BY_IF, "online") is False
+    assert stops(ALL, "whatever") is True
+    assert stops("", "onbatt") is False
+
+
+def test_functions_that_call_each_other_end() -> None:
+    assert stops("a() {\n b\n}\nb() {\n a\n}\ncase $1 in\nx) a ;;\nesac\n", "x") is False
