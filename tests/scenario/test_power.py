@@ -17,7 +17,7 @@ from releve.drills.power_times import TITLES, read_figures
 from releve.lab.run import environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from releve.lab.topology import Lab
@@ -96,6 +96,16 @@ class Site:
         while bool(found := self.shadows(host)) is not there and time.monotonic() < deadline:
             time.sleep(0.2)
         return found
+
+    @staticmethod
+    def await_that(true: Callable[[], bool], seconds: float = 60) -> bool:
+        """Wait until something is so; return whether it is."""
+        deadline = time.monotonic() + seconds
+        while not true():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.2)
+        return True
 
     def control(self, **order: str) -> None:
         part = self.lab.world / "control.d" / ".order"
@@ -208,6 +218,78 @@ def test_a_plug_is_pulled_and_put_back(site: Site) -> None:
     assert record["how"] == "plug-pull"
     assert record["ob_seen_seconds"] <= 10
     assert record["moved"]["charge"]
+
+
+@pytest.fixture
+def town(site: Site) -> Iterator[Path]:
+    """Return a copy of the town, as deep in the checkout: what is measured is kept beside it."""
+    copy = site.lab.root / "build" / "town-of-a-test"
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir(parents=True)
+    for name in ("town.yml", "measured"):
+        run(["cp", "-a", str(site.lab.town.folder / name), str(copy)], timeout=10)
+    yield copy
+    shutil.rmtree(copy, ignore_errors=True)
+
+
+def test_a_measurement_outlives_its_terminal_and_a_kill(site: Site, town: Path) -> None:
+    def measure(*words: str) -> subprocess.CompletedProcess[str]:
+        return site.do("releve", "-i", str(town), "power", "measure", "ups1", *words)
+
+    def on_battery() -> bool:
+        return "OB" in json.loads((site.lab.world / "ups1.json").read_text())["vars"]["ups.status"]
+
+    known = json.loads((town / "measured" / "ups1.json").read_text())
+    assert site.await_that(lambda: not on_battery())
+    begin = len(site.events(0).splitlines())
+    assert "It drains its battery" in measure("--how", "deep", "--check").stdout
+    assert measure("--how", "deep").returncode == 5  # nobody agreed
+    assert not site.saw(begin, "ups1", "command")
+
+    program = str(site.lab.root / ".venv" / "bin" / "releve")
+    deep = ("--how", "deep", "--stop-charge", "95", "--yes")
+    words = site.lab.workstation([program, "-i", str(town), "power", "measure", "ups1", *deep])
+    with subprocess.Popen(
+        words, env=environment(site.lab), cwd=site.lab.root, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    ) as terminal:  # fmt: skip
+        assert site.await_that(on_battery)
+        os.killpg(terminal.pid, signal.SIGINT)
+        assert terminal.wait(timeout=30) in {130, -signal.SIGINT}
+    site.lab.console("pve1", ["systemctl", "kill", "--signal=KILL", "releve-measure"])
+    assert measure("--how", "quick", "--check").returncode == 5  # one at a time
+    done = measure(*deep, "--json")
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    made = json.loads(done.stdout)
+    last = made["history"][-1]
+    assert len(made["history"]) == len(known["history"]) + 1
+    assert last["how"] == "deep"
+    assert last["capacity_seconds"] is None  # it was ended: a point of no trend
+    assert made["capacity_seconds"] == known["capacity_seconds"]  # less was seen than is known
+    assert json.loads((town / "measured" / "ups1.json").read_text()) == made
+    sent = [json.loads(line) for line in site.events(begin).splitlines()]
+    assert [one["what"].split()[0] for one in sent if one["kind"] == "command"] == [
+        "test.battery.start.deep",
+        "test.battery.stop",
+    ]
+    assert not any(one["kind"] in {"halted", "waiting", "output-off"} for one in sent)
+
+
+def test_a_quick_test_is_proof_of_life_and_the_page_says_so(site: Site) -> None:
+    site.lab.console("pve1", ["systemctl", "start", "releve-battery-quick@ups1.service"])
+    site.do("releve", "power", "state")
+    file = site.lab.root / "build" / "evidence" / "batteries.json"
+    checks = {one["id"]: one for one in json.loads(file.read_text())["checks"]}
+
+    assert checks["ups1.state"]["value"] == "measured"
+    assert checks["ups1.decides"]["value"] == "own-thresholds"
+    for name in ("quick-test", "link", "rung"):
+        assert checks[f"ups1.{name}"]["passed"], checks
+    assert checks["pve1.alarm-targets"]["value"] == 0
+    gate = site.do("releve", "power", "gate")
+    assert gate.returncode == 0, gate.stdout
+    assert gate.stdout.count(": guarded, ") == len(GUARDED)
 
 
 def test_a_ups_that_hides_the_loss_of_its_mains_may_guard_nothing(site: Site) -> None:

@@ -20,6 +20,7 @@ from releve.lab import guests, keys, network, processes, vault_disk
 from releve.lab.hosts import HostSpec, address_book, place, specs_of, write_files
 from releve.lab.podman import containers, execute, files_of, podman
 from releve.lab.sweep import VAULT_FOLDER, VAULT_IMAGE, sweep
+from releve.lab.ups import measured
 from releve.ssh import Ssh
 from releve.town import Town, load_town
 from releve.witness import Status
@@ -243,8 +244,9 @@ class Lab:
         return bool(containers(f"{self.name}-"))
 
     def _make_keys(self) -> dict[str, str]:
-        """Make all keys and secrets; return the secrets in clear."""
+        """Make all keys, secrets and records of this lab; return the secrets in clear."""
         town = self.town
+        measured.put(town)
         keys.make_login_key(self.state / "ssh")
         for name, host in town.hosts.items():
             folder = self.state / "hosts" / name

@@ -172,7 +172,7 @@ def test_mode_policy_decides_by_more_than_a_low_battery(tmp_path: Path) -> None:
 def test_a_capacity_is_said_once(tmp_path: Path) -> None:
     record(tmp_path)
     with pytest.raises(InputError, match=r"measured/ups1.json says it, too \(900 s\)"):
-        town(tmp_path)
+        town(tmp_path, ups__ups1__capacity_seconds=240)
 
 
 def test_a_record_that_is_not_sound_is_named(tmp_path: Path) -> None:
