@@ -93,21 +93,21 @@ def numbers_of(
     The settings' `thresholds` says by whom: `ladder`, or a person's `own` and `device`. Raises
     InputError for a record that is not sound.
     """
-    own_word = one.low_battery_is_enough
-    timer = None if own_word and budget.capacity is None else budget.timer
+    own_word, trigger = one.low_battery_is_enough, trigger_of(one, budget)
+    timer = None if own_word and budget.capacity is None else _timer_of(budget, trigger)
     grain = GRAIN if one.runtime_unit == MINUTES else 1
     if own_word or one.thresholds == "device":
         return Numbers(timer, "as was said: the UPS's own word decides, and the timer under it")
     if one.thresholds == "own":
         why = "as was said: own thresholds, by the budget"
-        return Numbers(timer, why, budget.runtime_low, budget.charge_low, grain)
+        return Numbers(timer, why, *_by_the_budget(budget, trigger), grain)
     if readings is None:
         if standing and standing.is_own:
             why = "the UPS says nothing: what was set stays"
             return Numbers(timer, why, standing.runtime_low, standing.charge_low, grain)
         return Numbers(timer, "the UPS says nothing yet: the timer decides")
     known = known_of(one, budget)
-    site = Site(need=budget.trigger, derate=budget.derate)
+    site = Site(need=trigger, derate=budget.derate)
     found = thresholds_of(steady(readings, known), site, known)
     if not found.ignorelb or found.runtime_low is None or found.charge_low is None:
         return Numbers(timer, found.why)
@@ -117,6 +117,29 @@ def numbers_of(
     if standing and _is_near(standing.charge_low, charge, charge + KEEP_PERCENT):
         charge = standing.charge_low or charge
     return Numbers(timer, found.why, runtime, charge, grain)
+
+
+def trigger_of(one: Settings, budget: Budget) -> int:
+    """Return for how many seconds the shutdown starts: what it needs, as far as the battery goes.
+
+    A budget that does not hold is an alarm, and no reason to stop the site at each blip: the time
+    that it waits for the mains is kept, as at the deploy, which refuses what does not fit.
+    """
+    if budget.usable is None:
+        return budget.trigger
+    return min(budget.trigger, max(0, budget.usable - one.ride_through_seconds))
+
+
+def _timer_of(budget: Budget, trigger: int) -> int:
+    return budget.timer if budget.usable is None else max(0, budget.usable - trigger)
+
+
+def _by_the_budget(budget: Budget, trigger: int) -> tuple[int | None, int | None]:
+    """Return runtime and charge at which so many seconds are left, in proportion."""
+    if budget.usable is None:
+        return None, None
+    charge = math.ceil(100 * trigger / max(1, budget.usable))
+    return math.ceil(trigger / budget.derate), min(99, charge)
 
 
 def held(numbers: Numbers, standing: Standing) -> Numbers:

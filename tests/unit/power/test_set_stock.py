@@ -100,6 +100,19 @@ def test_a_new_guest_brings_the_timer_forward_and_one_of_the_plan_still_counts(n
     assert timer(new) == timer(new, renamed) < timer()
 
 
+@pytest.mark.parametrize("said", ["ladder", "own", "device"])
+def test_a_guest_that_does_not_fit_stops_no_site_at_a_blip(nut: Path, said: str) -> None:
+    one = dataclasses.replace(ONE, thresholds=said, ride_through_seconds=120)
+    endless = Live(Guest("endless", 1, 9000, 104), 104)
+    (found,) = find({"ups1": as_json(one)}, here(nut, Node((endless,), 1)))
+    numbers = found.numbers
+
+    assert numbers.timer == 120
+    if said != "device":
+        assert numbers.runtime_low == 1320 / 0.8
+        assert (numbers.charge_low or 100) <= 92
+
+
 def test_a_value_that_is_away_for_a_night_is_no_longer_watched(nut: Path) -> None:
     run(nut, find(BUDGETS, here(nut)))
     done, restarted = run(nut, find(BUDGETS, here(nut, battery_runtime="0")))
