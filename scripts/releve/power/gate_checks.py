@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from releve.power.delays import Device, is_cyberpower
 from releve.power.doubts import DOUBTS
 from releve.power.lint.drivers import OURS
 from releve.power.readings import number, read, seconds_of
@@ -175,6 +176,7 @@ def _ups_checks(ups: UpsLook, *, primary: bool) -> Iterator[Check]:
     if ups.variables and real:
         yield _mains(ups)
         yield _own_thresholds(ups)
+        yield from _delays(ups)
     yield _check(
         "no-fsd",
         "FSD" not in ups.status,
@@ -283,6 +285,29 @@ def _low_battery(ups: UpsLook) -> Check:
         " low_battery_is_enough"
     )
     return _check("low-battery-is-enough", good, value, remedy, ups.name)
+
+
+def _delays(ups: UpsLook) -> Iterator[Check]:
+    """Ask whether the cut comes as late, and lasts as long, as the device counts; if it tells."""
+    values = ups.variables
+    off, on = (number(values.get(f"ups.delay.{name}")) for name in ("shutdown", "start"))
+    if off is None or on is None:
+        return
+    told = {
+        "vendorid": values.get("ups.vendorid", ""),
+        "vendor": f"{values.get('ups.mfr', '')} {values.get('device.mfr', '')}",
+        "product": values.get("ups.model", ""),
+    }
+    driver = values.get("driver.name", "")
+    whole = driver == "usbhid-ups" and (is_cyberpower(told) or "CPS" in told["vendor"].split())
+    device = Device(driver, int(off), int(on), whole_minutes=whole)
+    faults = [one for one in device.faults() if "ends at start" not in one]
+    # Delays that nobody asked the driver for are the device's own, and a matter of its panel.
+    asked = "driver.parameter.offdelay" in values
+    good = True if not faults else False if asked else None
+    shown = "; ".join(faults) or f"off after {off:g} s, on after {on:g} s"
+    remedy = "say offdelay_seconds and ondelay_seconds so in the town file, or set them at the UPS"
+    yield _check("delays-taken", good, shown, remedy, ups.name)
 
 
 def _measured(ups: UpsLook) -> Check:

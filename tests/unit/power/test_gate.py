@@ -257,6 +257,44 @@ def test_what_the_monitor_trusts_is_looked_at(trust: Trust, verdict: str, said: 
     assert said in found.value
 
 
+CYBERPOWER = {
+    **VALUES, "driver.name": "usbhid-ups", "ups.vendorid": "0764", "ups.mfr": "CPS",
+    "driver.parameter.offdelay": "60", "ups.delay.shutdown": "60", "ups.delay.start": "120",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict", "said"),
+    [
+        ({}, "passed", "off after 60 s, on after 120 s"),
+        ({"ups.delay.shutdown": "90"}, "failed", "would be 60 s"),
+        ({"ups.delay.shutdown": "20"}, "failed", "offdelay 20 s is too short"),
+        ({"ups.delay.start": "60"}, "failed", "ondelay 60 s is too short"),
+        ({"ups.delay.shutdown": "125", "ups.delay.start": "179"}, "failed", "come on before"),
+        ({"ups.vendorid": "", "ups.delay.start": "150"}, "failed", "whole minutes"),  # by its maker
+        ({"ups.vendorid": "051d", "ups.mfr": "APC", "ups.delay.start": "150"}, "passed", "150 s"),
+        ({"driver.name": "nutdrv_qx", "ups.mfr": "Voltronic"}, "failed", "180 s or more"),
+    ],
+)  # fmt: skip
+def test_delays_are_read_back_as_the_device_counts_them(
+    changed: dict[str, str], verdict: str, said: str
+) -> None:
+    found = check(with_ups(variables={**CYBERPOWER, **changed}), "delays-taken")
+
+    assert found.verdict == verdict
+    assert said in found.value
+
+
+def test_delays_that_are_the_device_s_own_are_only_said() -> None:
+    own = {**CYBERPOWER, "driver.name": "apc_modbus", "ups.delay.shutdown": "20"}
+    del own["driver.parameter.offdelay"]
+    short = {**own, "driver.name": "mge-shut"}
+
+    assert check(with_ups(variables=own), "delays-taken").verdict == "passed"  # it takes none
+    assert check(with_ups(variables=short), "delays-taken").verdict == "warning"
+    assert "delays-taken" not in {one.id for one in checks_of(GOOD)}
+
+
 def test_who_else_starts_guests_is_named_and_may_be_accepted() -> None:
     other = Starter("/etc/cron.d/x", "/opt/watch.sh", 7)
     seen = replace(GOOD, starters=(other,))
