@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from releve.power.measurement import PULLS, Measurement, Moved, Point
+from releve.power.readings import OWN_LOW
 
 if TYPE_CHECKING:
     import datetime
@@ -27,8 +28,6 @@ MOVED_SHARE = 0.005  # of the first value; less is noise
 # What drivers say while the battery is drained: in a cut, and in a test with the mains present.
 CUT_WORDS = frozenset({"OB", "DISCHRG"})
 TEST_WORDS = frozenset({"OB", "DISCHRG", "CAL", "TEST"})
-# NUT's drivers publish it where their LB comes of ups.conf's thresholds, and is no word of the UPS.
-OWN_LOW = "driver.flag.ignorelb"
 CUT_COMMANDS = frozenset({"shutdown.return", "shutdown.reboot", "shutdown.stayoff"})
 
 

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 from releve.errors import CheckError, RefusedError, ReleveError
 from releve.power import guests, tasks
-from releve.power.measure import FULL_PERCENT, OWN_LOW, record_of
+from releve.power.measure import FULL_PERCENT, record_of
 from releve.power.measurement import PULLS, Measurement
-from releve.power.readings import read
+from releve.power.readings import OWN_LOW, read
 from releve.power.sampling import (
     STOP,
     Device,

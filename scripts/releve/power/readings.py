@@ -24,6 +24,8 @@ DAY = 86400
 LONGEST_RUNTIME = 4 * DAY
 LONG_RUNTIME = 6 * 3600
 GRAIN = 60  # seconds; many UPSes count whole minutes
+# NUT's drivers publish it where their LB comes of ups.conf's thresholds, and is no word of the UPS.
+OWN_LOW = "driver.flag.ignorelb"
 # Set by ups.conf (`override.battery.runtime.unit = minutes`) where a driver counts in minutes: who
 # asks upsd learns it with the values.
 UNIT = "battery.runtime.unit"
@@ -321,11 +323,15 @@ class _Reader:
 
     def thresholds(self) -> None:
         """Look at the thresholds of the device itself: its LB is no better than these."""
+        # Ours are high where the battery hardly carries the site; 0 is absurd whoever set it.
+        ours = OWN_LOW in self.raw
         charge_low = self.value("battery.charge.low")
-        if charge_low is not None and not 0 < charge_low < 90:  # noqa: PLR2004  # percent
+        most = FULL if ours else 90
+        if charge_low is not None and not 0 < charge_low < most:
             self.warn("CL_ABSURD")
         runtime_low = seconds_of(self.raw, "battery.runtime.low")
-        if runtime_low is not None and not 10 < runtime_low <= 3600:  # noqa: PLR2004  # seconds
+        longest = LONGEST_RUNTIME if ours else 3600
+        if runtime_low is not None and not 10 < runtime_low <= longest:  # noqa: PLR2004  # seconds
             self.warn("RL_ABSURD")
 
     def load(self) -> float | None:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from releve.errors import CheckError
-from releve.power.measure import OWN_LOW, Reading, draining_words, own_status
+from releve.power.measure import Reading, draining_words, own_status
 from releve.power.measurement import PULLS
-from releve.power.readings import number, read, seconds_of
+from releve.power.readings import OWN_LOW, number, read, seconds_of
 from releve.power.upsd import NoAnswerError, Upsd, User
 
 if TYPE_CHECKING:

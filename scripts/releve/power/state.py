@@ -22,11 +22,10 @@ from releve.power import stop_history, tasks
 from releve.power.battery import Outcome, outcomes
 from releve.power.doubts import sentences
 from releve.power.ladder import Known, rung_of, warnings_of
-from releve.power.measure import OWN_LOW
 from releve.power.measuring import UPSSCHED, timer_of
 from releve.power.notify import Config as Targets
 from releve.power.notify import Tried
-from releve.power.readings import read
+from releve.power.readings import OWN_LOW, read
 from releve.power.upsd import NoAnswerError, Upsd
 from releve.power.watch import SENTENCES, Memory, look
 from releve.power.watching import Places, Watch, Watched, config_of, today_of

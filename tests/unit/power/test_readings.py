@@ -351,3 +351,10 @@ def test_a_threshold_in_minutes_makes_sense() -> None:
     assert "RL_ABSURD" in reading(**low).warnings
     assert "RL_ABSURD" not in reading(**low, battery_runtime_unit="minutes").warnings
     assert seconds_of({"battery.runtime.low": "5"}, "battery.runtime.low") == 5
+
+
+def test_thresholds_of_ours_are_not_judged_as_the_device_s() -> None:
+    ours = {"battery_charge_low": "93", "battery_runtime_low": "4000"}
+
+    assert {"CL_ABSURD", "RL_ABSURD"} <= {*reading(**ours).warnings}
+    assert reading(**ours, driver_flag_ignorelb="enabled").warnings == ()
