@@ -20,13 +20,14 @@ from releve.power.measurement import OB_WITHIN_SECONDS
 from releve.power.readings import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from releve.drills.evidence import Evidence
     from releve.drills.ups_host import Sample
     from releve.power.look import UpsSeen
     from releve.power.measurement import Measurement
+    from releve.town.power import Tier
 
 TRIES_SECONDS = 20.0  # for the first looks before anybody is asked for anything
 BEFORE_SECONDS = 3.0  # of looks on line, for what the values were
@@ -249,7 +250,7 @@ class PlugPull:
             note="from the first call to put the plug back",
         )
         seen = [one.seen for one in self.watch.samples if one.seen and one.steady >= self.out_at]
-        evidence.check("no-shutdown", not any("FSD" in one.status for one in seen))
+        evidence.check("no-shutdown", not any(one.told for one in seen))
         gone = {one for look in seen for one in set(self.clients) - set(look.clients)}
         evidence.check("clients-stay", not gone, note=", ".join(sorted(gone)))
         self._tell_the_story(evidence)
@@ -269,6 +270,18 @@ class PlugPull:
             stopped=True,
         )
         return dataclasses.replace(record, capacity_seconds=None)
+
+
+def of_the_first(budget: dict[str, Any], tiers: Iterable[Tier]) -> dict[str, Any]:
+    """Return the budget with the thresholds of the tier that stops first; as it is without any."""
+    each = tuple(tiers)
+    after = [one.after_seconds for one in each if one.after_seconds is not None]
+    below = [one.below_seconds for one in each if one.below_seconds is not None]
+    low = budget.get("runtime_low")
+    return budget | {
+        "timer": min([budget["timer"], *after]),
+        "runtime_low": max([*([] if low is None else [low]), *below], default=None),
+    }
 
 
 def checklist(ups: str, host: str, floor: Floor) -> tuple[str, ...]:

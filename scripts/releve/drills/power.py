@@ -184,6 +184,8 @@ class PowerDrill:
                 if found is not None:
                     self.seen.words[word] = found.at
                     self.tell(f"{self.ups_name}: {what}")
+            if not self.seen.told and (told := watch.first_told()):
+                self.seen.told = told.at
             if self._events("output-off"):
                 self.tell(f"{self.ups_name}: output off")
                 return

@@ -77,7 +77,8 @@ def run_plug(
     """Level 4: the plug of the UPS is pulled; raises LaterError, RefusedError before that."""
     name = town.ups[ups].host
     host = UpsHost.of(town, ups)
-    budget = power_paper.deployed_budget(name, ups, host)
+    deployed = power_paper.deployed_budget(name, ups, host)
+    budget = plug_pull.of_the_first(deployed, town.ups[ups].tiers.values())
     clients = tuple(str(town.hosts[one].address) for one in town.secondaries(ups))
     with Watch.of(host, ups) as watch:
         pull = plug_pull.PlugPull(ups, name, clients, person, watch, budget)

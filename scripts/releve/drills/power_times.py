@@ -52,7 +52,7 @@ def judge_times(seen: PowerSeen, evidence: Evidence) -> None:
     stops = {name: guest.last_at for name, guest in seen.guests.items() if guest.last_at}
     downs = {name: at for name in seen.clients if (at := seen.down_at(name))}
     first = min((stops | downs).items(), key=lambda one: one[1], default=None)
-    _check(evidence, FIRST, _between(decided, first[1] if first else None),
+    _check(evidence, FIRST, _between(seen.told_at(), first[1] if first else None),
            f"{first[0]} is the first" if first else "nobody stopped")  # fmt: skip
     if not seen.guests:
         return

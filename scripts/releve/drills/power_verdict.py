@@ -81,7 +81,10 @@ class GuestSeen:
 
 @dataclass(slots=True)
 class PowerSeen:
-    """Everything that was seen; `words` are UPS status words with the time they were first seen."""
+    """Everything that was seen; `words` are UPS status words with the time they were first seen.
+
+    `told`: when the first tier was told to stop, which is the site where there are no tiers.
+    """
 
     ups: str
     host: str
@@ -89,6 +92,7 @@ class PowerSeen:
     guests: dict[str, GuestSeen] = field(default_factory=dict)
     budget: dict[str, Any] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
+    told: str = ""
     power: list[PowerEvent] = field(default_factory=list)
     back: dict[str, tuple[float, str]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
@@ -103,6 +107,10 @@ class PowerSeen:
     def word_at(self, word: str) -> float | None:
         """Return when the UPS first said a word, Unix time."""
         return _unix(self.words[word]) if word in self.words else None
+
+    def told_at(self) -> float | None:
+        """Return when the first tier was told to stop, Unix time."""
+        return _unix(self.told) if self.told else self.word_at("FSD")
 
     def down_at(self, host: str) -> float | None:
         """Return when a host was down, Unix time: halted, or waiting for its power to go."""

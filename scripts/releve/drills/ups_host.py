@@ -14,7 +14,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from releve import power
 from releve.bundle import pack
@@ -86,7 +86,7 @@ class UpsHost:
             raise NoAnswerError(message) from error
         if done.returncode == ExitCode.DONE:
             said = json.loads(done.stdout)
-            return UpsSeen(said["variables"], tuple(said["clients"]))
+            return _seen(said)
         if done.returncode == ExitCode.USAGE:
             message = f"{self.ssh.host} has no {PROGRAM} that can look: run playbooks/power.yml"
             raise CheckError(message)
@@ -128,6 +128,11 @@ def hosts_of(town: Town, ups: str) -> dict[str, UpsHost]:
 def followed_instead(town: Town, ups: str) -> tuple[str, ...]:
     """Return what monitors follow in place of a UPS; nothing where they follow itself."""
     return tuple(name for name in town.ups[ups].followed(ups) if name != ups)
+
+
+def _seen(said: dict[str, Any]) -> UpsSeen:
+    """Return what a line of `look` says; raises KeyError."""
+    return UpsSeen(said["variables"], tuple(said["clients"]), said.get("followed", {}))
 
 
 def note_battery(evidence: Evidence, ups: str, samples: Iterable[Sample]) -> None:
@@ -192,6 +197,10 @@ class Watch:
                 return one
         return None
 
+    def first_told(self) -> Sample | None:
+        """Return the first look in which somebody was told to stop."""
+        return next((one for one in list(self.samples) if one.seen and one.seen.told), None)
+
     def __enter__(self) -> Self:
         """Begin."""
         self._thread.start()
@@ -231,5 +240,4 @@ class Watch:
             if "error" in said:
                 self.samples.append(Sample(at, steady, None, said["error"]))
             else:
-                seen = UpsSeen(said["variables"], tuple(said["clients"]))
-                self.samples.append(Sample(at, steady, seen))
+                self.samples.append(Sample(at, steady, _seen(said)))

@@ -1,6 +1,7 @@
 """Show what upsd says of a UPS: `look UPS` prints JSON; standard library only.
 
-`{"variables": {name: value, ...}, "clients": [address, ...]}`, values as upsd gives them. With
+`{"variables": {name: value, ...}, "clients": [address, ...]}`, values as upsd gives them; with
+`--followed`, `"followed": {name: status, ...}` of those. With
 `--every SECONDS` one line for each look, with `at` (UTC, ISO 8601), and `error` instead of the
 rest when nobody answered; until the reader is gone.
 
@@ -16,7 +17,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,15 +33,25 @@ FSD = "FSD"
 
 @dataclass(frozen=True, slots=True)
 class UpsSeen:
-    """What upsd says of one UPS: all of its variables, and who is logged in."""
+    """What upsd says of one UPS: all of its variables, and who is logged in.
+
+    `followed`: what monitors follow in its place, each with its status; none in mode stock.
+    """
 
     variables: dict[str, str]
     clients: tuple[str, ...]
+    followed: dict[str, str] = field(default_factory=dict)
 
     @property
     def status(self) -> frozenset[str]:
         """The words of `ups.status`."""
         return frozenset(self.variables.get("ups.status", "").split())
+
+    @property
+    def told(self) -> frozenset[str]:
+        """The names whose monitors are told to stop now."""
+        each = self.followed or {"": self.variables.get("ups.status", "")}
+        return frozenset(name for name, status in each.items() if FSD in status.split())
 
 
 def look(
@@ -48,20 +59,17 @@ def look(
 ) -> UpsSeen:
     """Ask once; raises NoAnswerError when upsd is away, stale, or does not know the UPS.
 
-    `followed`: what monitors follow in its place, the virtual UPSes of mode policy. Who is logged
-    in is asked of them, and their FSD is added to what the UPS says of itself.
+    `followed`: what monitors follow in its place, the virtual UPSes of mode policy, the site's
+    first. Who is logged in is asked of all, and the site's FSD is added to what the UPS says.
     """
     upsd = Upsd(server, port)
     variables = upsd.variables(ups)
-    followed = tuple(followed)
-    status = variables.get("ups.status", "").split()
-    for name in followed:
-        words = upsd.variables(name).get("ups.status", "").split()
-        if FSD in words and FSD not in status:
-            status.append(FSD)
-            variables["ups.status"] = " ".join(status)
-    clients = {one for name in followed or (ups,) for one in upsd.clients(name)}
-    return UpsSeen(variables, tuple(sorted(clients)))
+    said = {name: upsd.variables(name).get("ups.status", "") for name in followed}
+    words = variables.get("ups.status", "").split()
+    if said and FSD in next(iter(said.values())).split() and FSD not in words:
+        variables["ups.status"] = " ".join([*words, FSD])
+    clients = {one for name in said or (ups,) for one in upsd.clients(name)}
+    return UpsSeen(variables, tuple(sorted(clients)), said)
 
 
 def utc_now() -> str:
@@ -88,8 +96,7 @@ def main(arguments: list[str]) -> int:
     except ReleveError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    answer = {"variables": seen.variables, "clients": list(seen.clients)}
-    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.write(json.dumps(_answer(seen)) + "\n")
     return ExitCode.DONE
 
 
@@ -115,4 +122,9 @@ def _line(ask: Callable[[], UpsSeen]) -> dict[str, object]:
         seen = ask()
     except NoAnswerError as error:
         return {"at": at, "error": str(error)}
-    return {"at": at, "variables": seen.variables, "clients": list(seen.clients)}
+    return {"at": at, **_answer(seen)}
+
+
+def _answer(seen: UpsSeen) -> dict[str, object]:
+    followed = {"followed": seen.followed} if seen.followed else {}
+    return {"variables": seen.variables, "clients": list(seen.clients), **followed}

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from releve.drills.evidence import Evidence
-from releve.drills.plug_pull import Floor, PlugPull, checklist
+from releve.drills.plug_pull import Floor, PlugPull, checklist, of_the_first
 from releve.drills.ups_host import Sample
 from releve.errors import LaterError, RefusedError
 from releve.power.look import UpsSeen
+from releve.town.power import Tier
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -258,3 +259,31 @@ def test_the_checklist_says_when_the_plug_goes_back() -> None:
     text = "\n".join(checklist("ups1", "pve1", Floor(60, 50, 400)))
 
     assert all(word in text for word in ("ups1", "pve1", "60 s", "50 %", "400 s", "10 s"))
+
+
+def test_the_tier_that_stops_first_says_when_the_plug_goes_back() -> None:
+    tiers = [Tier(hosts=("a",), after_seconds=60), Tier(hosts=("b",), below_seconds=900),
+             Tier(hosts=("c",))]  # fmt: skip
+
+    assert of_the_first(BUDGET, tiers) == BUDGET | {"timer": 60, "runtime_low": 900}
+    assert of_the_first(BUDGET | {"runtime_low": 1000}, tiers)["runtime_low"] == 1000
+    assert of_the_first(BUDGET, []) == BUDGET
+    assert Floor.of(of_the_first(BUDGET, tiers), UpsSeen({}, ())).seconds == 30
+
+
+def test_a_tier_that_is_told_to_stop_is_a_shutdown(tmp_path: Path) -> None:
+    class Tiered(Scene):
+        def look(self) -> None:
+            super().look()
+            last = self.samples[-1]
+            assert last.seen is not None
+            status = "FSD OB LB" if self.away else "OL"
+            followed = {"ups1-site": "OB", "ups1-early": status}
+            seen = UpsSeen(last.seen.variables, CLIENTS, followed)
+            self.samples[-1] = Sample(last.at, last.steady, seen)
+
+    one, evidence = pull(Tiered(), tmp_path)
+
+    one.run(evidence)
+
+    assert failed(evidence) == {"no-shutdown"}

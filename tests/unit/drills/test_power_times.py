@@ -45,6 +45,14 @@ def test_a_guest_may_be_the_first_to_stop(seen: PowerSeen, tmp_path: Path) -> No
     assert figures(seen, tmp_path)["decision-to-first-stop"] == 10.0
 
 
+def test_a_tier_alone_stops_before_the_site_decides(seen: PowerSeen, tmp_path: Path) -> None:  # noqa: F811
+    seen.told = at(3)
+    seen.power[1] = event(7, "nas", "halted")
+
+    assert figures(seen, tmp_path)["decision-to-first-stop"] == 4.0
+    assert figures(seen, tmp_path)["guest-phase"] == 12.0
+
+
 def test_what_is_predicted_begins_after_the_decision_was_seen() -> None:
     assert predicted(STEPS) == 47
     assert predicted(EXPECTED) == 14

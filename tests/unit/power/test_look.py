@@ -61,13 +61,35 @@ def test_who_is_logged_in_is_asked_of_what_monitors_follow(policy: StandIn) -> N
 
 def test_a_shutdown_of_what_monitors_follow_is_one_of_the_ups(policy: StandIn) -> None:
     before = asked(policy, "ups1-site", "ups1-early")
-    policy.values["ups1-early"]["ups.status"] = "FSD OB LB"
+    policy.values["ups1-site"]["ups.status"] = "FSD OB LB"
     after = asked(policy, "ups1-site", "ups1-early")
 
     assert before.status == {"OB", "DISCHRG"}
+    assert not before.told
     assert after.status == {"OB", "DISCHRG", "FSD"}  # not LB: the UPS does not say that
+    assert after.told == {"ups1-site"}
     assert after.variables["battery.charge"] == "80"
     assert asked(policy).status == before.status
+
+
+def test_a_tier_that_stops_before_the_site_is_told_alone(policy: StandIn) -> None:
+    policy.values["ups1-early"]["ups.status"] = "FSD OB LB"
+    seen = asked(policy, "ups1-site", "ups1-early")
+
+    assert seen.told == {"ups1-early"}
+    assert seen.status == {"OB", "DISCHRG"}  # the site goes on
+
+
+def test_a_ups_that_is_followed_itself_is_told_by_its_own_word() -> None:
+    assert look.UpsSeen({"ups.status": "OB LB FSD"}, ()).told
+    assert not look.UpsSeen({"ups.status": "OB LB"}, ()).told
+
+
+def test_what_is_followed_is_printed(policy: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    port = str(policy.server.server_address[1])
+
+    assert look.main(["ups1", "--port", port, "--followed", "ups1-site"]) == ExitCode.DONE
+    assert json.loads(capsys.readouterr().out)["followed"] == {"ups1-site": "OB"}
 
 
 def test_a_virtual_ups_that_is_not_there_is_no_answer(

@@ -24,6 +24,17 @@ if TYPE_CHECKING:
 NICKNAME = "shadow-stand-in"
 CERTIFICATE = "stand-in.crt"
 DATABASE = "cert9.db"
+SETTINGS = f"""\
+[req]
+distinguished_name = subject
+x509_extensions = extensions
+prompt = no
+[subject]
+CN = {NICKNAME}
+[extensions]
+subjectAltName = @names
+[names]
+"""
 TOOL_SECONDS = 20
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -77,20 +88,32 @@ def certificate(demand: Demand, names: Iterable[str], room: Path) -> ssl.SSLCont
     pair = room / "stand-in.pem"
     pair.touch(mode=0o600)
     each = [*names, *(name for name, _asked in demand.hosts.values())]
-    alternatives = ",".join(f"{'IP' if config.is_address(one) else 'DNS'}:{one}"
-                            for one in dict.fromkeys(("localhost", *each)))  # fmt: skip
+    settings = room / "stand-in.cnf"
+    settings.write_text(_settings(each), encoding="utf-8")
     _run([
-        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-        *("-noenc", "-days", "2", "-subj", f"/CN={NICKNAME}", "-batch"),
-        *("-addext", f"subjectAltName={alternatives}", "-keyout", str(pair)),
-        *("-out", str(room / CERTIFICATE)),
+        *("openssl", "req", "-x509", "-config", str(settings), "-days", "2", "-batch", "-noenc"),
+        *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+        *("-keyout", str(pair), "-out", str(room / CERTIFICATE)),
     ])  # fmt: skip
+    settings.unlink()
     with pair.open("a", encoding="ascii") as stream:
         stream.write((room / CERTIFICATE).read_text(encoding="ascii"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair)
     pair.unlink()
     return context
+
+
+def _settings(names: Iterable[str]) -> str:
+    """Return openssl's settings, so that it does without the host's; a line for each name."""
+    lines = [f"{'IP' if config.is_address(one) else 'DNS'}.{number} = {_quoted(one)}"
+             for number, one in enumerate(dict.fromkeys(("localhost", *names)))]  # fmt: skip
+    return SETTINGS + "\n".join([*lines, ""])
+
+
+def _quoted(name: str) -> str:
+    """Return a name without what these settings would take for something else."""
+    return "".join(f"\\{letter}" if letter in "\\\"'#$`" else letter for letter in name)
 
 
 def trusted(demand: Demand, room: Path) -> Path:

@@ -32,6 +32,7 @@ FORCESSL 1
 CERTHOST 192.0.2.9 old.example.org 0 0
 CERTHOST nas nas.example.org 1 0
 CERTHOST both nas.example.org 1 1
+CERTHOST named "UPS of the hall, #2 $x" 1 1
 """
 
 
@@ -87,6 +88,17 @@ def test_a_server_is_believed_under_each_of_its_names(name: str, tmp_path: Path)
     assert heard == ["OK", "OK", "ERR FEATURE-NOT-CONFIGURED"]
     assert [file.name for file in tmp_path.iterdir()] == ["stand-in.crt"]  # the key is gone
     assert "PRIVATE" not in (tmp_path / "stand-in.crt").read_text()
+
+
+@needs_tools
+def test_a_name_of_the_certificate_may_be_no_host_name(tmp_path: Path) -> None:
+    certificate(Demand.of(UPSMON), NAMES, tmp_path)
+    shown = subprocess.run(
+        ["openssl", "x509", "-in", str(tmp_path / "stand-in.crt"), "-noout", "-ext",
+         "subjectAltName"], capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+
+    assert "DNS:UPS of the hall, #2 $x" in shown
 
 
 @needs_tools
