@@ -178,8 +178,8 @@ LIES = (
     Scenario(
         "V2-B",
         "the UPS says OL for ever, and its input voltage tells the truth",
-        (Event(1, "lies", {"ups.status": "OL CHRG", **_both("frozen")}), *mains(4, 55)),
-        95,
+        (Event(1, "lies", {"ups.status": "OL CHRG", **_both("frozen")}), *mains(4, 80)),
+        115,
         {"plain": "cut", "stock": "cut", "policy": "clean"},
         why={
             "stock": "stock programs read the status alone",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tests.worlds import fuzz, sweep
 from tests.worlds.fuzz import SILENT, SWITCH, events_of, excuse_of
 from tests.worlds.run import Event
 from tests.worlds.verdict import Outcome
+
+if TYPE_CHECKING:
+    from tests.worlds.site import Mode
 
 
 def outcome(*unclean: str, logs: tuple[tuple[float, str, str], ...] = ()) -> Outcome:
@@ -32,6 +37,20 @@ def test_seeds_have_faults_of_every_kind() -> None:
     kinds = {event.what for seed in fuzz.SEEDS for event in events_of(seed)}
 
     assert kinds == {"mains", "comms", "do", "switch"}
+
+
+def test_in_mode_policy_either_driver_is_killed_and_the_rest_is_the_same() -> None:
+    killed: dict[Mode, set[str]] = {"stock": set(), "policy": set()}
+    for seed in fuzz.SEEDS:
+        for mode, found in killed.items():
+            events = fuzz.job_of(seed, mode).events
+            assert [(one.at, one.what) for one in events] == [
+                (one.at, one.what) for one in events_of(seed)
+            ]
+            found |= {one.value[-1] for one in events if one.what == "do"}
+
+    assert killed["stock"] == {"labups -a"}
+    assert killed["policy"] == set(fuzz.KILLED)
 
 
 def test_a_dead_switch_explains_clients_alone_and_only_after_its_alarm() -> None:
