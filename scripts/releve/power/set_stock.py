@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 HOLD = Path("/run/releve-measure")
 HOLD_SECONDS = 10.0
+RESTARTS = 4
 BUSY = {"OB", "CAL", "DISCHRG", "TEST", "FSD"}  # no moment to be without the driver
 
 
@@ -142,15 +143,30 @@ def _rewrite(file: Path, change: Callable[..., str], *words: object) -> None:
     part.replace(file)
 
 
-def restart_driver(ups: str) -> None:
-    """Let the driver read its section; raises InputError with systemd's words."""
+def restart_driver(ups: str, wait: float = 3) -> None:
+    """Let the driver read its section; raises InputError with systemd's words.
+
+    NUT's own enumerator sees the file change, too, and may cancel the one restart by its own.
+    """
     unit = f"nut-driver@{ups}.service"
+    said = ""
+    for attempt in range(RESTARTS):
+        if attempt:
+            time.sleep(wait)
+            _systemctl("reset-failed", unit)
+        code, said = _systemctl("restart", unit)
+        if not code:
+            return
+    message = f"{unit}: {said or 'did not start'}; see journalctl -u {unit}"
+    raise InputError(message)
+
+
+def _systemctl(*words: str) -> tuple[int, str]:
+    """Return systemd's code and what it said."""
     done = subprocess.run(
-        ["systemctl", "restart", unit], capture_output=True, text=True, timeout=90, check=False
+        ["systemctl", *words], capture_output=True, text=True, timeout=90, check=False
     )
-    if done.returncode:
-        message = f"{unit}: {done.stderr.strip() or 'did not start'}; see journalctl -u {unit}"
-        raise InputError(message)
+    return done.returncode, done.stderr.strip()
 
 
 def said_by(link: Upsd, hold: Path = HOLD) -> Callable[[str], Readings | None]:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.unit.power.test_stock import GOOD, ONE
 
+from releve.errors import InputError
 from releve.power import set_stock
 from releve.power.budget import as_json
 from releve.power.guests import Live, Node
 from releve.power.readings import read
-from releve.power.set_stock import Found, Here, find, main, set_all
+from releve.power.set_stock import Found, Here, find, main, restart_driver, set_all
 from releve.power.spool import waiting
 from releve.power.stock import MARK, standing_of
 from releve.power.stops import Guest
@@ -239,3 +240,24 @@ def test_a_file_that_is_not_ours_is_named(verb: Callable[..., tuple[int, str]], 
 
     assert code == 2
     assert "[ups1] is not as the role wrote it; run playbooks/power.yml" in said
+
+
+@pytest.mark.parametrize(("fails", "is_there"), [(0, True), (2, True), (9, False)])
+def test_a_restart_that_another_one_cancels_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int, is_there: bool
+) -> None:
+    program = tmp_path / "systemctl"
+    program.write_text(
+        f'#!/bin/sh\necho "$@" >>{tmp_path}/asked\n'
+        f'[ "$1" != restart ] || [ "$(grep -c ^restart {tmp_path}/asked)" -gt {fails} ] || '
+        "{ echo 'Job canceled.' >&2; exit 1; }\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    if is_there:
+        restart_driver("ups1", wait=0)
+        assert (tmp_path / "asked").read_text().count("restart nut-driver@ups1") == fails + 1
+    else:
+        with pytest.raises(InputError, match=r"nut-driver@ups1\.service: Job canceled\.; see"):
+            restart_driver("ups1", wait=0)
