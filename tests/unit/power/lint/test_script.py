@@ -20,8 +20,10 @@ stop_all() {
     leave
 }
 leave() {
-    $SHUTDOWN
+    test -n "${SHUTDOWN}" || exit
+    ${SHUTDOWN}
 }
+off() { $SHUTDOWN; }
 
 case $1 in
     onbatt|"on battery")
@@ -36,6 +38,7 @@ case $1 in
     guests-*) qm shutdown 101 ;;
     online) echo "shutdown -c: mains are back" ;;
     late) shutdown +1 ;;
+    short) off;;
     cut) upsdrvctl shutdown ;;
     sd) systemctl --no-wall poweroff ;;
     *) logger "unknown: $1"
@@ -50,7 +53,7 @@ ALL = "case $1 in\n  *) /sbin/upsmon -c fsd ;;\nesac\n"
     [
         ("onbatt", False), ("on battery", False), ("powerdown", True), ("early", True),
         ("critical", True), ("guests-first", False), ("online", False), ("late", True),
-        ("cut", True), ("sd", True), ("whatever", False),
+        ("cut", True), ("sd", True), ("short", True), ("whatever", False),
     ],
 )  # fmt: skip
 def test_a_script_of_the_usual_form(name: str, *, told: bool) -> None:
