@@ -306,6 +306,10 @@ def verdict(made: Measurement) -> list[str]:
     if made.capacity_seconds is not None:
         least = "" if made.until in {"low-battery", "output-off"} else "at least "
         lines.append(f"capacity: {least}{made.capacity_seconds} s from full, to {made.until}")
+        if least:
+            lines.append(
+                "what it holds beyond that nobody saw: it is reckoned with that and no more"
+            )
     else:
         lines.append("capacity: not measured; this UPS is still being commissioned")
     moved = [name for name in ("charge", "runtime", "voltage") if getattr(made.moved, name)]

@@ -250,6 +250,7 @@ def test_a_verdict_says_who_may_guard_nothing() -> None:
     assert any(line.startswith("REFUSED") for line in verdict(late))
     assert "still being commissioned" in verdict(late)[0]
     assert verdict(short)[0] == "capacity: at least 90 s from full, to stopped"
+    assert "no more" in verdict(short)[1]
 
 
 def test_alarms_are_seen_to_arrive_or_not() -> None:
