@@ -322,16 +322,6 @@ def test_an_ordinary_power_off_after_a_whole_cut_cuts_nobody(site: Site) -> None
     power_off_cuts_nobody(site)
 
 
-def test_how_each_guest_stopped_is_on_record(site: Site) -> None:
-    site.do("releve", "power", "state")
-    file = site.lab.root / "build" / "evidence" / "batteries.json"
-    checks = {one["id"]: one for one in json.loads(file.read_text())["checks"]}
-
-    assert {
-        name: checks[f"{name}.last-stop"]["value"] for name in site.lab.town.guests
-    } == dict.fromkeys(site.lab.town.guests, "clean")
-
-
 def test_plain_ansible_finds_nothing_to_change(site: Site, tmp_path: Path) -> None:
     exported = site.do("ansible-inventory", "-i", "inventory/lab/town.yml", "--list", "--export",
                        "--yaml").stdout  # fmt: skip

@@ -22,7 +22,7 @@ from releve.power.lint.host import look as look_at_host
 from releve.power.lint.read import read_directory
 from releve.power.lint.units import read_units
 from releve.power.lint.verdict import judge
-from releve.power.measuring import known_of
+from releve.power.measurement import known_of
 from releve.power.starters import Starter, starters
 from releve.power.trusted import Trust, trust_of
 from releve.power.upsd import Upsd

@@ -27,7 +27,7 @@ MODES = {"primary": ("netserver", "standalone"), "secondary": ("netclient",)}
 LIVE_VOLTS = 40.0  # less is no mains, anywhere
 CHARGE_LOW_MOST = 80  # percent; a UPS that is low there is low at the first look
 _OTHERWISE_SAID = ("ST_FSD", "ST_EMPTY", "ST_MISSING", "ST_NO_POWER_TOKEN")  # by other checks
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
+LOOPBACK = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,8 @@ class UpsLook:
     @property
     def missing(self) -> tuple[str, ...]:
         """Who should be logged in and is not; loopback has several addresses."""
-        local = bool(self.clients & _LOOPBACK)
-        gone = {one for one in self.logins - self.clients if one not in _LOOPBACK or not local}
+        local = bool(self.clients & LOOPBACK)
+        gone = {one for one in self.logins - self.clients if one not in LOOPBACK or not local}
         return tuple(sorted(gone))
 
 

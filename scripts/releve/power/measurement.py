@@ -195,6 +195,17 @@ class Measurement:
         return self.until in AT_LEAST and self.capacity_seconds < before.capacity_seconds
 
 
+def known_of(ups: str, *folders: Path) -> Measurement | None:
+    """Return the newest record of a UPS in some folders, None: there is none that can be read."""
+    found = []
+    for folder in folders:
+        file = folder / f"{ups}.json"
+        if file.exists():
+            one = Measurement.read(file)
+            found.append((len(one.past), one.on, one))
+    return max(found, key=lambda one: one[:2])[2] if found else None
+
+
 def _first(one: Any, other: Any) -> Any:  # noqa: ANN401  # of any one type
     return other if one is None else one
 

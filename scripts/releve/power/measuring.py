@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 from releve.errors import CheckError, RefusedError, ReleveError
 from releve.power import guests, tasks
+from releve.power.gate import CONFIG, Config
+from releve.power.gate_checks import LOOPBACK
 from releve.power.measure import FULL_PERCENT, record_of
-from releve.power.measurement import PULLS, Measurement
+from releve.power.measurement import PULLS, Measurement, known_of
 from releve.power.readings import OWN_LOW, read
 from releve.power.sampling import (
     STOP,
@@ -35,6 +37,7 @@ from releve.power.sampling import (
     UpsOfHost,
     command_for,
 )
+from releve.power.upsd import Upsd
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -65,8 +68,8 @@ def refusals(
 ) -> list[str]:
     """Return why this measurement must not begin now, one sentence each; none: it may.
 
-    `result` is the UPS's word on its last test, `busy` what else goes on, `timer` the seconds on
-    battery after which the site is shut down (None: there is no such timer).
+    `result` is the UPS's word on its last test, `busy` what else goes on and who would be cut,
+    `timer` the seconds on battery after which the site is shut down (None: there is no such timer).
     """
     found = [f"it {words}" for word, words in UNSAFE.items() if word in now.status]
     if now.mains != "on":
@@ -121,6 +124,30 @@ def what_is_busy() -> list[str]:
     return found + [f"{line.split()[0]} runs" for line in done.stdout.splitlines() if line.split()]
 
 
+def who_would_be_cut(ups: str, config: Path = CONFIG) -> list[str]:
+    """Return who would not hear of a low battery and lose its power as it runs, a sentence each.
+
+    Clients by the gate's configuration (in mode policy they follow virtual UPSes), and this host's
+    own monitor.
+    """
+    try:
+        guards = Config.read(config).upses
+        policy = any(one.name == f"{ups}-site" for one in guards)
+        followed = [
+            one for one in guards if (one.name.startswith(f"{ups}-") if policy else one.name == ups)
+        ]
+        found = []
+        for one in followed:
+            clients = Upsd(one.server, one.port).clients(one.name)
+            gone = sorted(set(one.logins) - clients - LOOPBACK)
+            found += [f"{who} is not logged in at {one.name}: its power would go" for who in gone]
+            if not clients & LOOPBACK:
+                found.append(f"this host's own monitor is not logged in at {one.name}")
+    except ReleveError as error:
+        return [str(error)]
+    return found if followed else [f"{config} does not name it: apply playbooks/power.yml"]
+
+
 def text_of(file: Path) -> str:
     """Return a file's text, nothing where it cannot be read."""
     return tasks.read(file)
@@ -140,7 +167,8 @@ def checked(request: Request, device: Device) -> dict[str, Any]:
         "warnings": list(now.warnings),
         "own_low": OWN_LOW in variables,
     }
-    why = refusals(request, now, result, commands, busy=what_is_busy(), timer=timer)
+    busy = [] if request.how == "quick" else [*what_is_busy(), *who_would_be_cut(request.ups)]
+    why = refusals(request, now, result, commands, busy=busy, timer=timer)
     return {"says": says, "commands": sorted(commands), "timer": timer, "refusals": why}
 
 
@@ -160,17 +188,6 @@ def record(journal: Journal, known: Measurement | None) -> Measurement | None:
         stopped=journal.first("stopped") is not None,
     )
     return made.after(known)
-
-
-def known_of(ups: str, *folders: Path) -> Measurement | None:
-    """Return the newest record of a UPS in some folders, None: there is none that can be read."""
-    found = []
-    for folder in folders:
-        file = folder / f"{ups}.json"
-        if file.exists():
-            one = Measurement.read(file)
-            found.append((len(one.past), one.on, one))
-    return max(found, key=lambda one: one[:2])[2] if found else None
 
 
 @contextlib.contextmanager

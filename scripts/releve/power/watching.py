@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from releve.errors import InputError, ReleveError
 from releve.power.battery import outcomes
 from releve.power.forecast import LIFE_MONTHS, battery_date, forecast
-from releve.power.measuring import FOLDER, KNOWN, known_of
+from releve.power.measurement import known_of
+from releve.power.measuring import FOLDER, KNOWN
 from releve.power.metrics import Snapshot, text_of, write
 from releve.power.readings import read
 from releve.power.spool import SPOOL, raise_alarm, waiting

@@ -39,6 +39,7 @@ class PaperHost:
         monkeypatch.setattr(measuring, "Sampler", with_clock)
         monkeypatch.setattr(measuring, "UpsOfHost", lambda _ups: ups)
         monkeypatch.setattr(measuring, "what_is_busy", list)
+        monkeypatch.setattr(measuring, "who_would_be_cut", lambda _ups: [])
         monkeypatch.setattr(measuring, "UPSSCHED", folder / "upssched.conf")
         monkeypatch.setattr(measuring, "monotonic", ups.now)
 

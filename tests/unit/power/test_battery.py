@@ -29,6 +29,7 @@ class Host:
         self.spool.mkdir()
         self.patch = monkeypatch
         monkeypatch.setattr(measuring, "what_is_busy", list)
+        monkeypatch.setattr(measuring, "who_would_be_cut", lambda _ups: [])
         monkeypatch.setattr(battery, "KNOWN", folder)
         monkeypatch.setattr(battery, "HOLD", folder)
         self.timer(600)

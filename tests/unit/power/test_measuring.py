@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.power.discharge import ALL, KilledError, PaperUps
+from tests.unit.power.small_upsd import SmallUpsd, serving
 
 from releve.errors import RefusedError
 from releve.power import measuring, sampling
-from releve.power.measurement import Measurement
-from releve.power.measuring import alone, begin, end, known_of, left_over, refusals, shown, timer_of
+from releve.power.measurement import Measurement, known_of
+from releve.power.measuring import (
+    alone,
+    begin,
+    checked,
+    end,
+    left_over,
+    refusals,
+    shown,
+    timer_of,
+    who_would_be_cut,
+)
 from releve.power.readings import read
 from releve.power.sampling import Journal, Request, Sampler
 
@@ -96,6 +107,7 @@ def test_the_timer_is_read_where_nut_reads_it() -> None:
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "what_is_busy", list)
+    monkeypatch.setattr(measuring, "who_would_be_cut", lambda _ups: [])
     monkeypatch.setattr(measuring, "text_of", lambda _file: "")
 
 
@@ -293,3 +305,39 @@ def test_a_low_battery_by_thresholds_of_ours_is_no_end_of_a_battery(
     assert made.lb_seen is not ours
     assert made.curve[-1].seconds < 50  # nothing of the time in which the load falls
     assert made.past[-1].capacity_seconds == (None if ours else made.capacity_seconds)
+
+
+@pytest.mark.parametrize(
+    ("logged_in", "told"),
+    [
+        (["127.0.0.1", "192.0.2.12"], []),
+        (["::1", "192.0.2.12", "192.0.2.99"], []),
+        (["127.0.0.1"], ["192.0.2.12 is not logged in at ups1: its power would go"]),
+        (["192.0.2.12"], ["this host's own monitor is not logged in at ups1"]),
+    ],
+)
+def test_nobody_is_measured_into_the_dark(
+    tmp_path: Path, logged_in: list[str], told: list[str]
+) -> None:
+    """A deep test ends at "battery low": who does not hear of it loses its power as it runs."""
+    with serving(SmallUpsd(dict(GOOD), logged_in=logged_in)) as upsd:
+        config = tmp_path / "power.json"
+        guard = {"name": "ups1", "port": upsd.link.port, "logins": ["192.0.2.12"]}
+        config.write_text(json.dumps({"format": 1, "role": "primary", "upses": [guard]}))
+
+        assert who_would_be_cut("ups1", config) == told
+        assert "does not name it" in who_would_be_cut("ups2", config)[0]
+    assert who_would_be_cut("ups1", config)  # nobody answers any more
+    assert "apply playbooks/power.yml" in who_would_be_cut("ups1", tmp_path / "none.json")[0]
+
+
+def test_who_would_be_cut_is_no_matter_of_ten_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "what_is_busy", list)
+    monkeypatch.setattr(measuring, "text_of", lambda _file: "")
+    monkeypatch.setattr(measuring, "who_would_be_cut", lambda _ups: ["nas is not logged in"])
+
+    assert checked(QUICK, PaperUps())["refusals"] == []
+    for request in (DEEP, PULL):
+        assert checked(request, PaperUps())["refusals"] == ["nas is not logged in"]
