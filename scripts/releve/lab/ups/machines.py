@@ -53,7 +53,11 @@ class Containers:
         if pid is None:
             self.waiting.pop(host, None)
             return State.HALTED
-        last = self._words(pid, "comm").startswith("systemd-shutdow")
+        name = self._words(pid, "comm")
+        if not name:  # it ended between the two looks: not "running", or nobody starts it again
+            self.waiting.pop(host, None)
+            return State.HALTED
+        last = name.startswith("systemd-shutdow")
         if last and (self.waiting.get(host) == pid or self._in_hook_sleep(pid)):
             self.waiting[host] = pid
             return State.WAITING

@@ -58,3 +58,15 @@ def test_a_host_that_is_started_again_runs(tmp_path: Path) -> None:
 
     process(tmp_path, FIRST, "systemd")
     assert machines.state("pve1") is State.RUNNING
+
+
+def test_a_host_that_ends_while_it_is_looked_at_is_down(tmp_path: Path) -> None:
+    machines = hosts(tmp_path)
+    process(tmp_path, FIRST, "systemd-shutdow", children=str(HOOK))
+    process(tmp_path, HOOK, "sh", "/bin/sh nutshutdown", str(SLEEP))
+    process(tmp_path, SLEEP, "sleep")
+    assert machines.state("pve1") is State.WAITING
+
+    (tmp_path / str(FIRST) / "comm").unlink()  # its stat was read just before
+
+    assert machines.state("pve1") is State.HALTED
