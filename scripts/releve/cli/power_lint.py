@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 def command(folder: Path, facts: Path | None, server: Path | None, as_json: bool) -> ExitCode:
     """Read NUT's files in DIR as NUT 2.8.1 does, and say what would go wrong in a power cut.
 
+    DIR is a copy of /etc/nut; one of /etc or of / is judged with its drop-ins of systemd.
+
     Exit 4 when it is refused. docs/reference/power-findings.md explains each finding.
 
     Example: releve power lint /etc/nut

@@ -49,7 +49,7 @@ NO_UPS = {"pdu", "psu", "scd", "ats"}
 # Drivers that reckon the charge from the battery voltage, or from nothing at all.
 GUESSING_DRIVERS = {
     "megatec", "megatec_usb", "blazer_ser", "blazer_usb", "nutdrv_qx", "nutdrv_qx_cyber",
-    "bestups", "fentonups", "mustek", "powermust", "powercom", "tripplite_usb",
+    "bestups", "fentonups", "mustek", "powermust", "powercom", "tripplite", "tripplite_usb",
 }  # fmt: skip
 # Drivers that NUT 2.8 no longer has; usbhid-ups, nutdrv_qx or powerpanel took their devices over.
 GONE_DRIVERS = {

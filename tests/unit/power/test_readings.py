@@ -166,8 +166,9 @@ def test_an_empty_battery_is_believed_when_the_mains_are_gone() -> None:
     assert reading(battery_charge="0", ups_status="OB LB", input_voltage="0").charge == 0
 
 
-def test_a_charge_that_the_driver_guesses_is_kept_apart() -> None:
-    found = reading(driver_name="blazer_usb")
+@pytest.mark.parametrize("driver", ["blazer_usb", "nutdrv_qx", "tripplite", "tripplite_usb"])
+def test_a_charge_that_the_driver_guesses_is_kept_apart(driver: str) -> None:
+    found = reading(driver_name=driver)
 
     assert (found.charge, found.charge_guess) == (None, 90)
 
