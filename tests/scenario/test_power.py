@@ -236,11 +236,12 @@ def test_a_measurement_outlives_its_terminal_and_a_kill(site: Site, town: Path) 
     def measure(*words: str) -> subprocess.CompletedProcess[str]:
         return site.do("releve", "-i", str(town), "power", "measure", "ups1", *words)
 
-    def on_battery() -> bool:
-        return "OB" in json.loads((site.lab.world / "ups1.json").read_text())["vars"]["ups.status"]
+    def says() -> dict[str, str]:
+        values: dict[str, str] = json.loads((site.lab.world / "ups1.json").read_text())["vars"]
+        return values
 
     known = json.loads((town / "measured" / "ups1.json").read_text())
-    assert site.await_that(lambda: not on_battery())
+    assert site.await_that(lambda: says()["ups.status"] == "OL")  # and charged
     begin = len(site.events(0).splitlines())
     assert "It drains its battery" in measure("--how", "deep", "--check").stdout
     assert measure("--how", "deep").returncode == 5  # nobody agreed
@@ -253,7 +254,7 @@ def test_a_measurement_outlives_its_terminal_and_a_kill(site: Site, town: Path) 
         words, env=environment(site.lab), cwd=site.lab.root, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, start_new_session=True,
     ) as terminal:  # fmt: skip
-        assert site.await_that(on_battery)
+        assert site.await_that(lambda: "OB" in says()["ups.status"])
         os.killpg(terminal.pid, signal.SIGINT)
         assert terminal.wait(timeout=30) in {130, -signal.SIGINT}
     site.lab.console("pve1", ["systemctl", "kill", "--signal=KILL", "releve-measure"])
@@ -263,7 +264,7 @@ def test_a_measurement_outlives_its_terminal_and_a_kill(site: Site, town: Path) 
     assert done.returncode == 0, done.stderr[-2000:]
     made = json.loads(done.stdout)
     last = made["history"][-1]
-    assert len(made["history"]) == len(known["history"]) + 1
+    assert len(made["history"]) > len(known["history"])
     assert last["how"] == "deep"
     assert last["capacity_seconds"] is None  # it was ended: a point of no trend
     assert made["capacity_seconds"] == known["capacity_seconds"]  # less was seen than is known
