@@ -32,6 +32,7 @@ class Count:
 
     `mixed`: half up, half dark; `dark`: somebody never back; `cut`: while running; `early`: a power
     command before the last host was down. What a cause on the list explains is in `excused` alone.
+    `lag`: the longest time, in seconds, for which a world's power side stood still.
     """
 
     worlds: int
@@ -43,6 +44,7 @@ class Count:
     cut: int = 0
     early: int = 0
     excused: int = 0
+    lag: float = 0.0
 
     @property
     def good(self) -> bool:
@@ -64,6 +66,7 @@ def count(results: Iterable[Result], excused: Iterable[str] = ()) -> Count:
         cut=ends.count("cut"),
         early=sum(bool(no_early_cut(outcome)) for outcome in judged),
         excused=len(names),
+        lag=max((one.outcome.lag for one in listed if one.outcome is not None), default=0.0),
     )
 
 
@@ -112,5 +115,5 @@ def read() -> dict[str, Count]:
     return {key: Count(**one) for key, one in content.items()}
 
 
-def _shown(one: Count) -> dict[str, int]:
+def _shown(one: Count) -> dict[str, float]:
     return {name: getattr(one, name) for name in Count.__slots__}

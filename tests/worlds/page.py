@@ -74,7 +74,8 @@ MEASURED = """\
 the output is off, for a UPS that cycles on line and for one that ignores the command there; NUT's
 default poll times, each host's in another phase. **Fuzz**: random timelines of cuts, lost data,
 dead drivers and dead switches, the same ones for ever; *explained* are those which a cause on the
-list below explains, with its alarm before the output went off.
+list below explains, with its alarm before the output went off; *s*: the longest time for which the
+power side of a world stood still, since the machine had other work.
 """
 
 
@@ -101,10 +102,10 @@ def render() -> str:
 
 def _measured() -> str:
     """Return the counts of the sweeps and fuzzes that were run."""
-    kinds = ("rides", "clean", "mixed", "dark", "cut", "early", "excused")
+    kinds = ("rides", "clean", "mixed", "dark", "cut", "early", "excused", "lag")
     rows = [
         "| | worlds run | nobody stops | clean, all back | half up | somebody dark "
-        "| cut while running | commanded too early | explained |",
+        "| cut while running | commanded too early | explained | s |",
         f"|-|{'-|' * (len(kinds) + 1)}",
     ]
     for name, one in measured.read().items():

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 TICK = 0.1  # seconds
 LOOK = 1.0  # seconds between two looks at who is logged in
 READY_SECONDS = 60.0
+LAST_LOOKS = 5  # at who is logged in at the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +191,15 @@ class Run:
                 found.add(host)
         return found
 
+    def _in_at_last(self) -> set[str]:
+        """Return who is logged in at the end; a look that a busy upsd left unanswered is none."""
+        for _look in range(LAST_LOOKS):
+            found = self.logged_in()
+            if self._awaited() <= found:
+                break
+            time.sleep(LOOK)
+        return found
+
     def happen(self, event: Event) -> None:
         """Let one event happen; a word that the UPS knows goes to it."""
         words = event.what if event.value is None else f"{event.what} {event.value}"
@@ -222,7 +232,8 @@ class Run:
         lines = timeline(self.folder)
         names = tuple(self.site.addresses)
         outcome = dataclasses.replace(
-            judge(lines, running, self.logged_in(), names, self._awaited()), lag=round(self.lag, 1)
+            judge(lines, running, self._in_at_last(), names, self._awaited()),
+            lag=round(self.lag, 1),
         )
         (self.folder / "timeline.json").write_text(
             json.dumps({"lines": [line.as_json() for line in lines]}, indent=0), encoding="utf-8"

@@ -25,10 +25,11 @@ EARLY = dataclasses.replace(STOPPED, commands=[Cut(30.0, "shutdown.return", ("na
 
 
 def test_each_end_has_its_column() -> None:
-    ends = {"a": CALM, "b": STOPPED, "c": HALF, "d": CUT, "e": EARLY}
+    late = dataclasses.replace(STOPPED, lag=1.5)
+    ends = {"a": CALM, "b": late, "c": HALF, "d": CUT, "e": EARLY}
     found = count(Result(name, outcome) for name, outcome in ends.items())
 
-    assert found == Count(worlds=5, rides=1, clean=2, mixed=1, dark=1, cut=1, early=1)
+    assert found == Count(worlds=5, rides=1, clean=2, mixed=1, dark=1, cut=1, early=1, lag=1.5)
     assert not found.good
 
 
