@@ -186,7 +186,13 @@ class Remote:
             if self.asked.how == "plug-pull" and not attended:
                 self._ask_checklist()
             self.host.start(ups, *self.asked.words())
-        self._follow(None if before["running"] else before["begin"])
+        try:
+            self._follow(None if before["running"] else before["begin"])
+        except KeyboardInterrupt:
+            self.tell(
+                f"{ups}: it goes on at its host: call it again to follow it; --end ends a deep test"
+            )
+            raise
         return self.collected()
 
     def collected(self) -> Measurement:

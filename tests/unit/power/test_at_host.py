@@ -173,6 +173,20 @@ def test_a_host_that_stays_away_is_asked_later(host: PaperHost) -> None:
     assert error.value.exit_code == 75
 
 
+def test_who_interrupts_is_told_that_it_goes_on(host: PaperHost) -> None:
+    person = Person()
+    one = remote(host, Asked("ups1", "deep"), person)
+
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    one.sleep = interrupt
+    host.start = lambda *_words: None  # type: ignore[method-assign]  # it has just begun
+    with pytest.raises(KeyboardInterrupt):
+        one.run(attended=True)
+    assert "it goes on at its host" in person.read[-1]
+
+
 def test_a_deep_test_is_ended_from_afar(host: PaperHost) -> None:
     one = remote(host, Asked("ups1", "deep"), Person())
     host.ups.at[40] = one.end
