@@ -173,8 +173,8 @@ SERIAL = frozenset(
         "apcsmart", "apcsmart-old", "bcmxcp", "belkin", "belkinunv", "bestfcom", "bestfortress",
         "bestuferrups", "bestups", "blazer_ser", "etapro", "everups", "gamatronic", "genericups",
         "isbmex", "ivtscd", "liebert", "liebert-esp2", "masterguard", "metasys", "mge-utalk",
-        "microdowell", "microsol-apc", "oneac", "optiups", "rhino", "riello_ser", "safenet",
-        "sms_ser", "solis", "tripplite", "tripplitesu", "upscode2", "victronups",
+        "microdowell", "microsol-apc", "oneac", "optiups", "powerpanel", "rhino", "riello_ser",
+        "safenet", "sms_ser", "solis", "tripplite", "tripplitesu", "upscode2", "victronups",
     ]
 )  # fmt: skip
 # Charge and runtime are worked out from the voltage.

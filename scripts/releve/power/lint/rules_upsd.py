@@ -19,7 +19,6 @@ FILE, USERS = "upsd.conf", "upsd.users"
 SERVES = ("standalone", "netserver", None)  # modes in which upsd runs, or may run
 SAFE_PASSWORD = re.compile(r"[A-Za-z0-9_-]+")
 LEAST_LENGTH = 8
-MOST_PORT = 65535
 # Words that stand in examples and guides, whatever surrounds them.
 _EXAMPLES = re.compile(
     r"pass|passwd|secret|admin|change.?me|fix.?me|mima|hunter2|12345|qwerty|letmein|example|monitor"
@@ -88,8 +87,7 @@ def listen_invalid(conf: Configuration) -> Iterator[Spot]:
 
 def _could_be(listen: Listen) -> bool:
     """Tell whether the resolver may take it: an address, a name; a port number or a service."""
-    port = listen.port
-    if not (int(port) <= MOST_PORT if port.isascii() and port.isdigit() else port.isalnum()):
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", listen.port):  # a large number is taken, less 65536
         return False
     address = listen.address.partition("%")[0]
     try:

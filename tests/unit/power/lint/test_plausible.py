@@ -187,6 +187,9 @@ CASES: dict[str, Case] = {
     "LISTEN to no address": Case(
         more("upsd.conf", "LISTEN 192.0.2.300\n"), "refuse", "UD_LISTEN_INVALID"
     ),
+    "LISTEN to a part of an address": Case(
+        more("upsd.conf", "LISTEN 192.0.2.11 34:93\n"), "refuse", "UD_LISTEN_INVALID"
+    ),
     "LISTEN to IPv6": Case(more("upsd.conf", "LISTEN ::1 3493\nLISTEN fe80::1%eth0\n"), "ok"),
     "LISTEN to a name and a service": Case(more("upsd.conf", "LISTEN localhost nut\n"), "ok"),
     "access lists of old": Case(
