@@ -104,7 +104,7 @@ def test_a_battery_that_is_well_is_told_in_french(town: Town, tmp_path: Path) ->
     text = page(town, tmp_path)
 
     for words in (
-        "Mesuré ups1", "le temps restant que l'onduleur annonce", "nos propres seuils",
+        "Mesuré ups1", "le temps restant que l'onduleur", "nos propres seuils",
         "4 min, le 31 mai 2026", "après 1,2 s", "Essai court réussi, le 23 novembre 2026",
         "Essai long jamais fait", "avant le 1 mars 2029", "compta arrêté proprement",
         "Alarmes bien arrivées, le 23 novembre 2026",
