@@ -121,8 +121,12 @@ def set_all(found: list[Found], nut: Path, restart: Callable[[str], None]) -> li
                 f"{ups}: the timer goes from {one.standing.timer} to {numbers.timer} s on battery"
             )
         if one.lines_differ and one.calm:
-            _rewrite(nut / "ups.conf", with_lines, ups, numbers.lines)
+            file = nut / "ups.conf"
+            before = file.stat().st_mtime_ns
+            _rewrite(file, with_lines, ups, numbers.lines)
             restart(ups)
+            # The other drivers' sections are as they were: none of them is older than its file.
+            os.utime(file, ns=(before, before))
             own = ", ".join(numbers.lines[1:]) or "the UPS's own word"
             done.append(f"{ups}: a low battery is now {own} ({numbers.why})")
     return done

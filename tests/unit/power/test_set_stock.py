@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -75,6 +76,24 @@ def test_a_ups_that_was_heard_gets_its_thresholds_and_a_second_look_changes_noth
     assert (nut / "ups.conf").stat().st_mode & 0o777 == 0o640
     assert run(nut, find(BUDGETS, here(nut))) == ([], [])
     assert sorted(file.name for file in nut.iterdir()) == ["ups.conf", "upssched.conf"]
+
+
+def test_the_drivers_of_other_upses_are_not_made_old_by_it(nut: Path) -> None:
+    file, then = nut / "ups.conf", 1_700_000_000_000_000_000
+    os.utime(file, ns=(then, then))
+
+    def fails(_ups: str) -> None:
+        raise InputError("did not start")
+
+    with pytest.raises(InputError):
+        set_all(find(BUDGETS, here(nut)), nut, fails)
+    assert file.stat().st_mtime_ns > then, "this driver is older than its section"
+
+    file.write_text(UPS_CONF)
+    os.utime(file, ns=(then, then))
+    assert run(nut, find(BUDGETS, here(nut)))[1] == ["ups1"]
+    assert file.stat().st_mtime_ns == then
+    assert "ignorelb" in file.read_text()
 
 
 @pytest.mark.parametrize("status", ["OB", "OL CAL", "OL DISCHRG", "OL FSD"])
