@@ -79,14 +79,15 @@ def excuse_of(events: Iterable[Event], outcome: Outcome) -> str:
     """Return the cause on the list that explains who was cut, nothing when there is none.
 
     A dead switch explains clients that were cut, nothing else; a silent UPS a cut whose mains went
-    in the silence. The alarm must have come before the output went off.
+    in the silence. It must have been away after the mains went for the last time before that, and
+    the alarm must have come before.
     """
-    off = outcome.off[0] if outcome.off else 0.0
-    listed = list(events)
+    early, listed = outcome.early_cuts, list(events)
+    off = early[-1].at if early else outcome.off[-1] if outcome.off else 0.0
     cuts = [event.at for event in listed if event.what == "mains" and event.value == "off"]
     for begin, end, what in _silences(listed):
         alarmed = any(ALARM in words and begin <= at <= off for at, _host, words in outcome.logs)
-        if begin > off or not alarmed:
+        if begin > off or end < max((cut for cut in cuts if cut < off), default=0) or not alarmed:
             continue
         if what == "switch" and "pve1" not in outcome.unclean:
             return SWITCH

@@ -77,7 +77,7 @@ class Look:
 
     `up` counts while this boot lasts; `silent`: seconds since the UPS was heard, 0 just now, None
     never. `logins`: addresses that are logged in at the tier, this host's own excepted; None: not
-    known.
+    known. `waits`: this host has just booted, and clients that boot with it are not logged in yet.
     """
 
     up: float
@@ -87,6 +87,7 @@ class Look:
     drained: bool
     silent: float | None
     logins: frozenset[str] | None
+    waits: bool = False
 
 
 class Cycle:
@@ -113,7 +114,7 @@ class Cycle:
         self._steady = (look.up if self._steady is None else self._steady) if steady else None
         if self.decision is None:
             why = self._why(look)
-            if why:
+            if why and not self._waits(look):
                 self._decide(look, why)
         if self.decision is not None:
             self._held = look.up if self._held is None else self._held
@@ -135,6 +136,10 @@ class Cycle:
         if look.drained and after is not None and look.on_battery >= after:
             return f"{look.on_battery:.0f} s on battery, this tier stays {after:.0f} s"
         return ""
+
+    def _waits(self, look: Look) -> bool:
+        """Whether clients are still to log in: who has not is not waited for, and would be cut."""
+        return look.waits and look.verdict.by != "lb" and self._of_site() is None
 
     def _of_site(self) -> Decision | None:
         """Return the site's decision of this boot, for a tier that follows it."""

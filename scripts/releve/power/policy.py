@@ -46,6 +46,9 @@ LOG = logging.getLogger("policy")
 class Config:
     """What the role writes for one tier; `source` is the real UPS at this host's upsd.
 
+    `expected`: who has to be logged in at which tier before this host may stop; after a boot they
+    have `grace` seconds for it.
+
     The file is a list with an entry for each real UPS; the first of its tiers is the site's.
     """
 
@@ -55,6 +58,8 @@ class Config:
     source: str
     folder: Path
     port: int = PORT
+    expected: tuple[tuple[str, frozenset[str]], ...] = ()
+    grace: float = 0
 
     @classmethod
     def read(cls, file: Path, name: str) -> Config:
@@ -83,6 +88,10 @@ class Config:
                 known=known,
                 source=said["source"],
                 folder=Path(said["folder"]),
+                expected=tuple(
+                    (one, frozenset(who)) for one, who in own.get("expected", {}).items()
+                ),
+                grace=said.get("grace", 0),
             )
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             message = (
@@ -102,6 +111,9 @@ class Policy:
         name = config.tier.name
         self.live = Live(config.folder / f"{name}.ladder.json", config.site, config.known)
         self.cycle = Cycle(config.tier, Files(config.folder), boot, LOG.warning)
+        now = Instant.now()
+        booted = not is_of(self.live.state, Instant(now.wall, now.up, boot))
+        self._grace_ends = now.up + config.grace if booted else now.up
 
     def step(self) -> dict[str, str] | None:
         """Look once; return what is published from now on, None for nothing fresh."""
@@ -119,6 +131,7 @@ class Policy:
                 drained=known and state.drained,
                 silent=None if self._never(readings) else state.silent,
                 logins=self._logins(),
+                waits=self._waits(now.up),
             )
         )
         return None if status is None else self._published(status, readings)
@@ -142,6 +155,18 @@ class Policy:
             return look_at(self.config.tier.name, "127.0.0.1", self.config.port).clients - LOCAL
         except NoAnswerError:
             return None
+
+    def _waits(self, up: float) -> bool:
+        """Whether clients that boot with this host may still log in."""
+        if up >= self._grace_ends:
+            return False
+        try:
+            if any(not who <= self.upsd.clients(one) for one, who in self.config.expected):
+                return True
+        except ReleveError:
+            return True
+        self._grace_ends = up  # all of them are in
+        return False
 
     def _published(self, status: Status, readings: Readings | None) -> dict[str, str]:
         decision = self.cycle.decision

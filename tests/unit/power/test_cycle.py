@@ -31,18 +31,21 @@ class Bench:
         self.files, self.up, self.log = Files(folder), 0.0, list[str]()
         self.cycle = Cycle(tier, self.files, boot, self.log.append)
 
-    def look(  # as a line of a timeline
+    def look(  # noqa: PLR0917  # as a line of a timeline
         self,
         verdict: Verdict = NONE,
         on_battery: float = 0,
         logins: frozenset[str] | None = CLIENT,
         silent: float | None = 0,
         passed: float = 1,
+        waits: bool = False,
     ) -> str | None:
         self.up += passed
         drained = verdict is not NONE
         wall = "2026-11-30T08:00:00Z"
-        return self.cycle.step(Look(self.up, wall, verdict, on_battery, drained, silent, logins))
+        return self.cycle.step(
+            Look(self.up, wall, verdict, on_battery, drained, silent, logins, waits)
+        )
 
 
 @pytest.fixture
@@ -229,3 +232,21 @@ def test_a_tier_whose_hosts_another_ups_carries_does_not_wait_for_them_to_leave(
 
     assert bench.look(NONE, logins=CLIENT) == "FSD OB LB"
     assert bench.look(NONE, logins=CLIENT, passed=10) == "OL"
+
+
+def test_a_host_that_has_just_booted_waits_for_its_clients_save_at_a_low_battery(
+    tmp_path: Path,
+) -> None:
+    site = Bench(SITE, tmp_path / "site")
+    (tmp_path / "site").mkdir()
+    assert site.look(STOP, waits=True) == "OB"
+    assert site.look(STOP) == "FSD OB LB"
+
+    low = Bench(SITE, tmp_path)
+    assert low.look(Verdict("stop", "low battery", "lb"), waits=True) == "FSD OB LB"
+
+
+def test_a_tier_does_not_wait_once_the_site_is_decided(lower: Bench, tmp_path: Path) -> None:
+    decided(tmp_path)
+
+    assert lower.look(RIDE, waits=True) == "FSD OB LB"

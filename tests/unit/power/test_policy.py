@@ -14,7 +14,7 @@ import pytest
 from releve.errors import InputError
 from releve.power.live import write_state
 from releve.power.policy import Config, Policy, main
-from releve.power.trend import State
+from releve.power.trend import Instant, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,9 +83,9 @@ def file(tmp_path: Path) -> Path:
     return file
 
 
-def policy(file: Path, upsd: Upsd, tier: str = "ups1-site") -> Policy:
+def policy(file: Path, upsd: Upsd, tier: str = "ups1-site", boot: str = "boot-1") -> Policy:
     config = dataclasses.replace(Config.read(file, tier), port=upsd.port)
-    return Policy(config, "boot-1")
+    return Policy(config, boot)
 
 
 def test_a_tier_finds_itself_in_the_file(file: Path) -> None:
@@ -158,6 +158,45 @@ def test_a_boot_after_a_cut_is_no_decision(file: Path, upsd: Upsd) -> None:
     upsd.values = heard
     assert (driver.step() or {})["ups.status"] == "OL"
     assert not (file.parent / "ups1-lower.json").exists()
+
+
+def boots_on_battery(file: Path, upsd: Upsd, grace: float) -> Policy:
+    """Return the driver of a host that boots on a battery that an earlier cut has spent."""
+    said = json.loads(file.read_text())[0]
+    said["tiers"][0]["expected"] = {"ups1-site": ["198.51.100.12", "198.51.100.13"]}
+    file.write_text(json.dumps([{**said, "grace": grace}]))
+    spent = State(wall=1.7e9, up=5, boot="an earlier one", drained=True, on_battery=900, spent=900)
+    write_state(file.parent / "ups1-site.ladder.json", spent)
+    upsd.values = {"ups.status": "OB", "battery.charge": "90", "battery.runtime": "50"}
+    return policy(file, upsd, boot=Instant.now().boot)
+
+
+def test_after_a_boot_on_battery_the_clients_log_in_before_the_site_is_decided(
+    file: Path, upsd: Upsd
+) -> None:
+    driver = boots_on_battery(file, upsd, 1000)
+
+    assert (driver.step() or {})["ups.status"] == "OB"
+    upsd.clients = ("198.51.100.13",)
+    assert (driver.step() or {})["ups.status"] == "OB"
+    upsd.clients = ("198.51.100.13", "198.51.100.12", "127.0.0.1")
+    assert (driver.step() or {})["ups.status"] == "FSD OB LB"
+
+
+def test_a_client_that_never_comes_is_not_waited_for_longer_than_the_grace(
+    file: Path, upsd: Upsd
+) -> None:
+    assert (boots_on_battery(file, upsd, 0).step() or {})["ups.status"] == "FSD OB LB"
+
+
+def test_a_driver_that_starts_again_in_the_same_boot_waits_for_nobody(
+    file: Path, upsd: Upsd
+) -> None:
+    boots_on_battery(file, upsd, 1000).step()
+
+    again = policy(file, upsd, boot=Instant.now().boot)
+
+    assert (again.step() or {})["ups.status"] == "FSD OB LB"
 
 
 def test_it_never_cuts_power(capsys: pytest.CaptureFixture[str]) -> None:

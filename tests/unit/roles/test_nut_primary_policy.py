@@ -99,6 +99,8 @@ def test_the_driver_reads_what_is_written_for_it(files: dict[str, str], tmp_path
     assert (early.site.need, early.tier.after) == (500 * budget["derate"], 120)
     assert (site.known.capacity_seconds, site.site.derate) == (1500, budget["derate"])
     assert early.tier.least >= 45
+    assert dict(site.expected) == {"ups1-site": {"192.0.2.12"}, "ups1-early": frozenset()}
+    assert (dict(early.expected), site.grace) == ({"ups1-early": frozenset()}, 180)
     assert site.tier.least < 45
 
 

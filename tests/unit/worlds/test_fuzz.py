@@ -59,6 +59,12 @@ def test_a_dead_switch_explains_clients_alone_and_only_after_its_alarm() -> None
     assert excuse_of(DEAD_SWITCH, outcome("pve1", "nas", logs=ALARM)) == ""
 
 
+def test_a_switch_that_was_dead_in_an_earlier_outage_explains_nothing() -> None:
+    later = (*DEAD_SWITCH[:2], Event(8, "switch", "on"), Event(20, "mains", "off"))
+
+    assert excuse_of(later, outcome("nas", logs=ALARM)) == ""
+
+
 def test_a_silent_ups_explains_a_cut_that_began_in_its_silence() -> None:
     silence = (Event(4, "comms", value=False), Event(9, "comms", value=True))
 
