@@ -13,6 +13,7 @@ import sys
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from releve.errors import ExitCode
 from releve.power.ageing import Age, derate_of
 from releve.power.stock import numbers_of
 from releve.power.stops import BACKUP_STOP, PLAIN, TOOLS, Guest, Span, guest_of, seconds, spans
@@ -372,6 +373,14 @@ def as_json(one: Settings) -> dict[str, Any]:
 
 
 def main(_arguments: list[str]) -> int:
-    """Read the settings on stdin, print the budget."""
-    json.dump(as_json(Settings(**json.load(sys.stdin))), sys.stdout)
-    return 0
+    """Read the settings on stdin, print the budget; exit code 2 for what are no settings."""
+    try:
+        told = as_json(Settings(**json.load(sys.stdin)))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        sys.stderr.write(
+            f"power.pyz budget: the input is no settings of a budget ({error!r}); "
+            "role nut_primary gives one JSON object for each UPS\n"
+        )
+        return ExitCode.USAGE
+    json.dump(told, sys.stdout)
+    return ExitCode.DONE

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from typing import Any
 
 import pytest
 
-from releve.power.budget import Settings, as_json, budget_of, guests_seconds, timeline
+from releve.power.budget import Settings, as_json, budget_of, guests_seconds, main, timeline
 
 GOOD = Settings(
     capacity_seconds=1200,
@@ -274,3 +275,17 @@ def test_a_client_that_would_not_hear_is_refused(client: dict[str, Any], told: s
 
     assert [one for one in faults if "would not hear" in one] == ([] if told is None else faults)
     assert told is None or told in faults[0]
+
+
+@pytest.mark.parametrize("given", ["", "no json", "[]", '{"nobody": "knows this"}'])
+def test_what_are_no_settings_is_one_sentence(
+    given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(given))
+
+    assert main([]) == 2
+
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("power.pyz budget: the input is no settings of a budget")
+    assert err.count("\n") == 1
