@@ -77,7 +77,7 @@ class Look:
 
     `up` counts while this boot lasts; `silent`: seconds since the UPS was heard, 0 just now, None
     never. `logins`: addresses that are logged in at the tier, this host's own excepted; None: not
-    known. `waits`: this host has just booted, and clients that boot with it are not logged in yet.
+    known. `waits`: clients that boot with this host, or were just woken, are not logged in yet.
     """
 
     up: float

@@ -46,8 +46,9 @@ LOG = logging.getLogger("policy")
 class Config:
     """What the role writes for one tier; `source` is the real UPS at this host's upsd.
 
-    `expected`: who has to be logged in at which tier before this host may stop; after a boot they
-    have `grace` seconds for it.
+    `expected`: who has to be logged in at which tier before this host may stop. After a boot of it
+    they have `grace` seconds for it, and after `rewake` woke one of them: a file woken-TIER in the
+    folder `woken` is as old as that.
 
     The file is a list with an entry for each real UPS; the first of its tiers is the site's.
     """
@@ -60,6 +61,7 @@ class Config:
     port: int = PORT
     expected: tuple[tuple[str, frozenset[str]], ...] = ()
     grace: float = 0
+    woken: Path | None = None
 
     @classmethod
     def read(cls, file: Path, name: str) -> Config:
@@ -92,6 +94,7 @@ class Config:
                     (one, frozenset(who)) for one, who in own.get("expected", {}).items()
                 ),
                 grace=said.get("grace", 0),
+                woken=Path(said["woken"]) if "woken" in said else None,
             )
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             message = (
@@ -157,8 +160,8 @@ class Policy:
             return None
 
     def _waits(self, up: float) -> bool:
-        """Whether clients that boot with this host may still log in."""
-        if up >= self._grace_ends:
+        """Whether clients that boot with this host, or were just woken, may still log in."""
+        if up >= self._grace_ends and not self._just_woken():
             return False
         try:
             if any(not who <= self.upsd.clients(one) for one, who in self.config.expected):
@@ -166,6 +169,23 @@ class Policy:
         except ReleveError:
             return True
         self._grace_ends = up  # all of them are in
+        return False
+
+    def _just_woken(self) -> bool:
+        """Whether one of those who are expected may still boot, since `rewake` woke it.
+
+        Age by the wall clock, as files have it: one that is set back ends the waiting.
+        """
+        folder = self.config.woken
+        if folder is None:
+            return False
+        for tier, _who in self.config.expected:
+            try:
+                woken = (folder / f"woken-{tier}").stat().st_mtime
+            except OSError:
+                continue
+            if 0 <= time.time() - woken < self.config.grace:
+                return True
         return False
 
     def _published(self, status: Status, readings: Readings | None) -> dict[str, str]:

@@ -73,6 +73,7 @@ class Config:
     port: int = UPSD_PORT
     charge_wait: float = 4 * 3600
     flag_file: Path = Path("/run/nut/killpower")  # POWERDOWNFLAG of upsmon.conf
+    woken_file: Path | None = None  # touched when somebody is woken, for mode policy
 
     @classmethod
     def read(cls, file: Path) -> list[Config]:
@@ -91,8 +92,10 @@ class Config:
             )
             for one in content.pop("hosts")
         ]
-        event_file, alive_file = Path(content.pop("event_file")), Path(content.pop("alive_file"))
-        return cls(hosts=tuple(hosts), event_file=event_file, alive_file=alive_file, **content)
+        files: dict[str, Any] = {
+            name: Path(value) for name, value in content.items() if name.endswith("_file")
+        }
+        return cls(**{**content, **files, "hosts": tuple(hosts)})
 
 
 @dataclass(frozen=True)
@@ -203,10 +206,13 @@ class Rewake:
 
     def _alive(self) -> None:
         """Show who looks that the UPS was understood just now."""
+        self._touch(self.config.alive_file)
+
+    def _touch(self, file: Path) -> None:
         try:
-            self.config.alive_file.touch()
+            file.touch()
         except OSError as error:
-            self._log(f"{self.config.alive_file}: {error}")
+            self._log(f"{file}: {error}")
 
     def _may_wake(self, now: float, look: Look) -> bool:
         config = self.config
@@ -227,6 +233,8 @@ class Rewake:
         try:
             self._wake(host, self.config.broadcast)
             self._log(f"{host.name} {why}: woken")
+            if self.config.woken_file:
+                self._touch(self.config.woken_file)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             self._log(f"{host.name} {why} and could not be woken: {error}")
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import socketserver
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -197,6 +199,26 @@ def test_a_driver_that_starts_again_in_the_same_boot_waits_for_nobody(
     again = policy(file, upsd, boot=Instant.now().boot)
 
     assert (again.step() or {})["ups.status"] == "FSD OB LB"
+
+
+@pytest.mark.parametrize(
+    ("ago", "first"), [(5, "OB"), (1001, "FSD OB LB"), (-5, "FSD OB LB"), (None, "FSD OB LB")]
+)
+def test_a_client_that_was_just_woken_logs_in_before_the_site_is_decided(
+    file: Path, upsd: Upsd, ago: float | None, first: str
+) -> None:
+    """`ago`: seconds since rewake woke somebody, None never; negative: the clock was set back."""
+    boots_on_battery(file, upsd, 1000).step()
+    said = json.loads(file.read_text())[0]
+    file.write_text(json.dumps([{**said, "woken": str(file.parent)}]))
+    if ago is not None:
+        (file.parent / "woken-ups1-site").touch()
+        os.utime(file.parent / "woken-ups1-site", (time.time() - ago,) * 2)
+    driver = policy(file, upsd, boot=Instant.now().boot)
+
+    assert (driver.step() or {})["ups.status"] == first
+    upsd.clients = ("198.51.100.13", "198.51.100.12")
+    assert (driver.step() or {})["ups.status"] == "FSD OB LB"
 
 
 def test_it_never_cuts_power(capsys: pytest.CaptureFixture[str]) -> None:

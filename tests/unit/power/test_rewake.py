@@ -94,6 +94,7 @@ class Site:
             charge_wait=100,
             port=self.upsd.port,
             flag_file=self.event_file.with_name("killpower"),
+            woken_file=self.event_file.with_name("woken"),
         )
         self.rewake = Rewake(
             config,
@@ -157,6 +158,22 @@ def test_who_is_missing_is_woken_again_and_again(site: Site) -> None:
     site.run(101)
 
     assert site.woken == [(41, "nas"), (71, "nas"), (101, "nas")]
+
+
+def test_each_wake_leaves_its_moment_for_who_waits_for_logins(site: Site) -> None:
+    woken = site.event_file.with_name("woken")
+    site.upsd.status = "OB DISCHRG"
+    site.run(30)
+    site.upsd.status, site.upsd.clients = "OL CHRG", [GATEWAY.address]
+    site.run(40)
+    assert not woken.exists()
+    site.run(42)
+    assert woken.exists()
+    woken.unlink()
+    site.run(60)
+    assert not woken.exists()
+    site.run(72)
+    assert woken.exists()
 
 
 def test_without_an_event_nobody_is_woken(site: Site) -> None:
