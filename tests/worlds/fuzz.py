@@ -120,7 +120,8 @@ def bad(results: Iterable[Result]) -> tuple[list[str], list[str]]:
             continue
         words = f"{result.name}: {seen}; unclean: {outcome.unclean}, dark: {outcome.dark}, {early}"
         seed = int(result.name.rpartition("-")[2])
-        excuse = excuse_of(events_of(seed), outcome) if seen == "cut" else ""
+        # A command that came too early and cut nobody in the end needs its cause as well.
+        excuse = excuse_of(events_of(seed), outcome) if seen != "dark" else ""
         if excuse:
             excused.append(f"{words}; {excuse}, the alarm: {ALARM!r}")
         else:
