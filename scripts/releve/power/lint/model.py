@@ -19,6 +19,7 @@ PORT = "3493"
 EVERYWHERE = frozenset({"0.0.0.0", "::", "::0", "*"})  # noqa: S104  # judged, not bound
 _LOOPBACK = frozenset({"localhost", "::1", "localhost.localdomain", "ip6-localhost"})
 _PRIMARY = ("primary", "master")
+ROLES = (*_PRIMARY, "secondary", "slave")
 
 
 def is_loopback(address: str) -> bool:
@@ -110,7 +111,10 @@ class UpsdConf:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user of upsd: `roles` as written after `upsmon`, `cut` when a # shortened the password."""
+    """A user of upsd: `roles` as written after `upsmon`.
+
+    `cut` when a # shortened the password, `short` when a blank or = did: upsd leaves the rest out.
+    """
 
     name: str
     line: int
@@ -120,12 +124,12 @@ class User:
     roles: tuple[str, ...]
     actions: tuple[str, ...]
     commands: tuple[str, ...]
+    short: bool = False
 
     @property
     def may_login(self) -> bool:
         """Whether upsd takes its LOGIN: that needs an upsmon role and a password."""
-        known = (*_PRIMARY, "slave", "secondary")
-        named = any(role.lower() in known for role in self.roles)
+        named = any(role.lower() in ROLES for role in self.roles)
         return self.password is not None and (named or "login" in self._actions)
 
     @property
@@ -171,6 +175,11 @@ class Monitor:
     def is_primary(self) -> bool:
         """Whether this host sets FSD and cuts the output; any other word is a secondary."""
         return self.role.lower() in _PRIMARY
+
+    @property
+    def role_known(self) -> bool:
+        """Whether the word is one of NUT's, and not what happens to stand there."""
+        return self.role.lower() in ROLES
 
 
 @dataclass(frozen=True, slots=True)

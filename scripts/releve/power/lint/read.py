@@ -13,6 +13,7 @@ from releve.errors import InputError
 from releve.power.lint.model import (
     FILES,
     PORT,
+    ROLES,
     At,
     Configuration,
     Facts,
@@ -173,11 +174,13 @@ class _Users:
         elif key == "password":
             if user.password is None:
                 user = replace(user, password=value, password_line=line.number, cut=line.cut)
+            elif user.password_line == line.number:  # "Ignoring duplicate password"
+                user = replace(user, short=True)
         elif key == "instcmds":
             user = replace(user, commands=(*user.commands, value))
         elif key == "actions":
             user = replace(user, actions=(*user.actions, value))
-        elif key == "upsmon" and value.lower() in ("master", "primary", "slave", "secondary"):
+        elif key == "upsmon" and value.lower() in ROLES:
             user = replace(user, roles=(*user.roles, value))
         else:
             self.unknown.append(Option(key, None, line.number, shown=not line.remnant))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from releve.power.lint.finding import Rules, Spot
 from releve.power.lint.model import atoi
+from releve.power.lint.parse import nut_lines
 from releve.power.lint.rules_ups import is_simulated
 
 if TYPE_CHECKING:
@@ -87,6 +88,24 @@ def wrong_password(conf: Configuration) -> Iterator[Spot]:
     for one, user in _with_user(conf):
         if user.password is not None and user.password != one.password:
             yield Spot(FILE, one.line, one.user)
+
+
+@RULES.refuse(
+    "UM_LOGIN_TAKEN_APART",
+    "upsmon sends the name and the password of {at} without quotes, and upsd takes a blank, =, # or"
+    " a backslash in them apart: the login is refused, whatever stands in upsd.users",
+    "use A-Z a-z 0-9 _ - only, in both files",
+)
+def taken_apart(conf: Configuration) -> Iterator[Spot]:
+    """Find what quotes bring through the file, and nothing brings through the network."""
+    for one in conf.monitors:
+        if not (_arrives(one.user) and _arrives(one.password)):
+            yield Spot(FILE, one.line, one.user)
+
+
+def _arrives(word: str) -> bool:
+    """Tell whether upsd reads a word as upsmon of NUT 2.8.1 sends it (clients/upsmon.c)."""
+    return [line.words for line in nut_lines(f"PASSWORD {word}\n")] == [("PASSWORD", word)]
 
 
 @RULES.refuse(

@@ -161,6 +161,18 @@ def password_cut(conf: Configuration) -> Iterator[Spot]:
 
 
 @RULES.warn(
+    "UU_PASSWORD_SHORT",
+    "the password of [{at}] ends at its blank or its =: upsd leaves out what follows on the line",
+    "use A-Z a-z 0-9 _ - only; in quotes it reaches upsd's file, and no login",
+)
+def password_short(conf: Configuration) -> Iterator[Spot]:
+    """Find a password that two files may agree on, and that is not what was meant."""
+    for one in conf.users.users if conf.users else ():
+        if one.short:
+            yield Spot(USERS, one.password_line, one.name)
+
+
+@RULES.warn(
     "UU_NO_PASSWORD",
     "[{at}] has no password that upsd could read: it is refused",
     "give it one of A-Z a-z 0-9 _ -",

@@ -84,6 +84,18 @@ def monitor_useless(conf: Configuration) -> Iterator[Spot]:
     yield from (Spot(FILE, line) for line in (conf.upsmon.useless if conf.upsmon else ()))
 
 
+@RULES.warn(
+    "UM_ROLE_UNKNOWN",
+    "this MONITOR line has {at} where primary or secondary belongs, and is a secondary by that",
+    "write UPS@HOST, power value, user, password, role; a blank or = in the password shifts them",
+)
+def role_unknown(conf: Configuration) -> Iterator[Spot]:
+    """Find a line whose words are not where they should be; the word may be half a password."""
+    for one in conf.monitors:
+        if not one.role_known:
+            yield Spot(FILE, one.line, '"="' if one.role == "=" else "another word")
+
+
 @RULES.refuse(
     "UM_POWER_TOO_LOW",
     "the power values add up to {at}: upsmon ends at once",
