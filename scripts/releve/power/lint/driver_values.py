@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from releve.power.lint.model import atoi
+from releve.power.lint.parse import atoi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from releve.power.lint.address import EVERYWHERE, PORT, alike, is_loopback, same_port, takes
+from releve.power.lint.parse import atoi
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -15,16 +18,8 @@ if TYPE_CHECKING:
     from releve.power.lint.units import Units
 
 FILES = ("nut.conf", "ups.conf", "upsd.conf", "upsd.users", "upsmon.conf", "upssched.conf")
-PORT = "3493"
-EVERYWHERE = frozenset({"0.0.0.0", "::", "::0", "*"})  # noqa: S104  # judged, not bound
-_LOOPBACK = frozenset({"localhost", "::1", "localhost.localdomain", "ip6-localhost"})
 _PRIMARY = ("primary", "master")
 ROLES = (*_PRIMARY, "secondary", "slave")
-
-
-def is_loopback(address: str) -> bool:
-    """Tell whether an address can only be this host's."""
-    return address.lower() in _LOOPBACK or address.startswith("127.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +89,16 @@ class UpsdConf:
     unknown: tuple[Option, ...]
     broken: tuple[int, ...]
 
-    def hears(self, address: str, port: str) -> bool:
-        """Tell whether a connection to an address and a port finds upsd."""
-        if not self.listens:
-            return is_loopback(address) and port == PORT
+    def hears(self, address: str, port: str, localhost: str = "::1") -> bool:
+        """Tell whether a connection to an address and a port finds upsd, or may find it.
+
+        `localhost`: the first address of that name.
+        """
+        listens = self.listens or tuple(Listen(one, PORT, 0) for one in ("::1", "127.0.0.1"))
         return any(
-            port == one.port
-            and (
-                one.address in EVERYWHERE
-                or one.address == address
-                or (is_loopback(one.address) and is_loopback(address))
-            )
-            for one in self.listens
+            takes(one.address, address, localhost) is not False
+            for one in listens
+            if same_port(one.port, port)
         )
 
 
@@ -334,7 +327,13 @@ class Configuration:
         listens = self.upsd.listens if self.upsd and self.mode != "netclient" else ()
         own = {one.address for one in listens} - EVERYWHERE
         known = own | (self.facts.addresses or frozenset()) | self.facts.names
-        return is_loopback(host) or host in known
+        return is_loopback(host) or alike(host) in {alike(one) for one in known}
+
+    @property
+    def localhost(self) -> str:
+        """The first address of that name: Debian's is of version 6, where the host has one."""
+        known = self.facts.addresses
+        return "::1" if known is None or "::1" in known else "127.0.0.1"
 
     @property
     def driver_options(self) -> tuple[Option, ...]:
@@ -345,14 +344,3 @@ class Configuration:
     def section_of(self, monitor: Monitor) -> Section | None:
         """Return the device that a MONITOR line of this host's own upsd means."""
         return self.ups.section(monitor.ups) if self.ups and self.is_own(monitor.host) else None
-
-
-def atoi(text: str) -> int:
-    """Read a number as C's atoi: leading digits, else 0."""
-    text = text.strip()
-    digits = text[1:] if text[:1] in ("+", "-") else text
-    count = 0
-    while count < len(digits) and digits[count] in "0123456789":
-        count += 1
-    value = min(int(digits[: min(count, 10)] or 0), 2**31 - 1)
-    return -value if text.startswith("-") else value

@@ -148,6 +148,17 @@ def nut_lines(text: str) -> list[Line]:
     return splitter.done
 
 
+def atoi(text: str) -> int:
+    """Read a number as C's atoi: leading digits, else 0."""
+    text = text.strip()
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    count = 0
+    while count < len(digits) and digits[count] in "0123456789":
+        count += 1
+    value = min(int(digits[: min(count, 10)] or 0), 2**31 - 1)
+    return -value if text.startswith("-") else value
+
+
 @dataclass(frozen=True, slots=True)
 class Stray:
     """A line that a shell does not take for an assignment, and what systemd makes of it."""

@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from releve.errors import InputError
+from releve.power.lint.address import PORT, split
 from releve.power.lint.model import (
     FILES,
-    PORT,
     ROLES,
     At,
     Configuration,
@@ -27,9 +27,8 @@ from releve.power.lint.model import (
     UpsmonConf,
     User,
     UsersConf,
-    atoi,
 )
-from releve.power.lint.parse import Line, nut_lines, read_shell
+from releve.power.lint.parse import Line, atoi, nut_lines, read_shell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -246,19 +245,10 @@ def read_upsmon(lines: list[Line]) -> UpsmonConf:
 def _monitor(line: Line) -> Monitor | None:
     _name, system, power, user, password, role = line.words[:_MONITOR_WORDS]
     ups, at, address = system.partition("@")
-    host, port = _address(address) if at else ("localhost", PORT)
+    host, port = split(address) if at else ("localhost", PORT)
     if not ups or atoi(power) < 0:
         return None
     return Monitor(line.number, system, ups, host, port, atoi(power), user, password, role)
-
-
-def _address(text: str) -> tuple[str, str]:
-    """Split HOST, HOST:PORT and [IPv6]:PORT."""
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        return host, rest.removeprefix(":") or PORT
-    host, _, port = text.partition(":")
-    return host, port or PORT
 
 
 def read_sched(lines: list[Line]) -> SchedConf:

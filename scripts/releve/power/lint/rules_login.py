@@ -9,8 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from releve.power.lint.finding import Rules, Spot
-from releve.power.lint.model import atoi
-from releve.power.lint.parse import nut_lines
+from releve.power.lint.parse import atoi, nut_lines
 from releve.power.lint.rules_ups import is_simulated
 
 if TYPE_CHECKING:
@@ -123,13 +122,14 @@ def ups_unknown(conf: Configuration) -> Iterator[Spot]:
 @RULES.refuse(
     "UM_NOBODY_LISTENS",
     "upsd does not listen where {at} is asked for: this host watches nothing there",
-    "add LISTEN 127.0.0.1, or name an address and a port on which upsd listens",
+    "add LISTEN 127.0.0.1, or name an address and a port on which upsd listens (LISTEN localhost is"
+    " ::1 alone, and LISTEN :: takes no address of version 4)",
 )
 def nobody_listens(conf: Configuration) -> Iterator[Spot]:
     """Find a connection that nobody takes."""
     for one, server in _with_server(conf):
         serves = server.mode in ("standalone", "netserver")
-        if serves and server.upsd and not server.upsd.hears(one.host, one.port):
+        if serves and server.upsd and not server.upsd.hears(one.host, one.port, server.localhost):
             yield Spot(FILE, one.line, one.system)
 
 
@@ -141,8 +141,7 @@ def nobody_listens(conf: Configuration) -> Iterator[Spot]:
 def host_invalid(conf: Configuration) -> Iterator[Spot]:
     """Find a place that nobody filled in, or that is written as a URL."""
     for one in conf.monitors:
-        known = _HOST.fullmatch(one.host) and re.fullmatch(r"[1-9][0-9]{0,4}", one.port)
-        if not known:
+        if not _HOST.fullmatch(one.host) or one.port == "0":
             yield Spot(FILE, one.line, one.system)
 
 

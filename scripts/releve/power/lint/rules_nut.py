@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from releve.power.lint.address import is_loopback
 from releve.power.lint.finding import Rules, Spot
-from releve.power.lint.model import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from releve.power.lint import drivers
 from releve.power.lint.driver_values import MIBS
 from releve.power.lint.finding import Rules, Spot
-from releve.power.lint.model import Section, atoi
+from releve.power.lint.parse import atoi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from releve.power.lint.model import Configuration, Option
+    from releve.power.lint.model import Configuration, Option, Section
 
 RULES = Rules()
 FILE = "ups.conf"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import TYPE_CHECKING
 
+from releve.power.lint.address import EVERYWHERE, address_of, alike, is_loopback
 from releve.power.lint.finding import Rules, Spot
-from releve.power.lint.model import EVERYWHERE, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,16 +59,29 @@ def local_only(conf: Configuration) -> Iterator[Spot]:
 @RULES.refuse(
     "UD_LISTEN_ABSENT",
     "upsd shall listen on {at}, an address that this host does not have: clients find nothing"
-    " there, and with no other address upsd does not start",
-    "give an address of this host",
+    " there, and where it is the first one upsd does not start",
+    "give an address of this host, after LISTEN 127.0.0.1",
 )
 def listen_absent(conf: Configuration) -> Iterator[Spot]:
     """Find an address that is not there."""
     known = conf.facts.addresses
     for one in conf.upsd.listens if conf.upsd and known is not None else ():
         here = is_loopback(one.address) or one.address in EVERYWHERE
-        numeric = re.fullmatch(r"[0-9.]+|[0-9A-Fa-f:]+", one.address) is not None
-        if not here and numeric and known is not None and one.address not in known:
+        named = address_of(one.address) is None
+        if not here and not named and known is not None and alike(one.address) not in known:
+            yield Spot(FILE, one.line, one.address)
+
+
+@RULES.note(
+    "UD_LISTEN_FIRST",
+    "upsd ends at start while it has not {at}, the first address that it shall listen on; it goes"
+    " on without a later one",
+    "put LISTEN 127.0.0.1 first: an address may come after upsd in a boot",
+)
+def listen_first(conf: Configuration) -> Iterator[Spot]:
+    """Find an upsd that waits for the network (server_load of upsd.c looks at the first alone)."""
+    for one in conf.upsd.listens[:1] if conf.upsd else ():
+        if not is_loopback(one.address) and one.address not in EVERYWHERE:
             yield Spot(FILE, one.line, one.address)
 
 
@@ -89,15 +101,10 @@ def _could_be(listen: Listen) -> bool:
     """Tell whether the resolver may take it: an address, a name; a port number or a service."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", listen.port):  # a large number is taken, less 65536
         return False
-    address = listen.address.partition("%")[0]
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        if re.fullmatch(r"[0-9.]+", address):  # as inet_aton: 127.1 is an address, too
-            parts = address.split(".")
-            return len(parts) <= 4 and all(one.isdigit() and int(one) <= 255 for one in parts)  # noqa: PLR2004  # bytes
-        return address in EVERYWHERE or re.fullmatch(r"[A-Za-z0-9._-]+", address) is not None
-    return True
+    if address_of(listen.address) is not None or listen.address in EVERYWHERE:
+        return True
+    name = re.fullmatch(r"[A-Za-z0-9._-]+", listen.address) is not None
+    return name and re.fullmatch(r"[0-9.]+", listen.address) is None
 
 
 @RULES.warn(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from releve.power.lint import drivers
 from releve.power.lint.command import Effect, effect_of, uses_sudo
 from releve.power.lint.finding import Rules, Spot
-from releve.power.lint.model import atoi
+from releve.power.lint.parse import atoi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from releve.power.delays import MINUTE, OFF_LEAST, Q_ON_LEAST, Device, is_cyberp
 from releve.power.lint import drivers
 from releve.power.lint.driver_values import wrong_values
 from releve.power.lint.finding import Rules, Spot
-from releve.power.lint.model import atoi
+from releve.power.lint.parse import atoi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from releve.power.lint.model import Facts
 from releve.power.lint.read import read_texts
 from releve.power.lint.verdict import judge
 
@@ -20,8 +21,16 @@ def _quoted(word: str) -> str:
     return f'"{escaped}"'
 
 
-def _ids(files: dict[str, str]) -> set[str]:
-    return {one.id for one in judge(read_texts(files)).findings}
+def _ids(files: dict[str, str], facts: Facts | None = None) -> set[str]:
+    return {one.id for one in judge(read_texts(files, facts)).findings}
+
+
+def _asked(listen: str, system: str) -> dict[str, str]:
+    return {
+        "nut.conf": "MODE=netserver\n",
+        "upsd.conf": listen,
+        "upsmon.conf": f"MONITOR {system} 1 mon k3vQ8wZr primary\n",
+    }
 
 
 @pytest.mark.parametrize(
@@ -59,3 +68,66 @@ def test_a_password_with_an_equals_sign_and_no_quotes_is_shorter_in_both_files()
     found = _ids(files)
     assert {"UU_PASSWORD_SHORT", "UM_ROLE_UNKNOWN"} <= found
     assert not found & LOGIN
+
+
+@pytest.mark.parametrize(
+    ("listen", "system", "found"),
+    [
+        ("", "ups1", True),
+        ("", "ups1@[::1]:3493", True),
+        ("LISTEN localhost 3493\n", "ups1@localhost", True),
+        ("LISTEN localhost 3493\n", "ups1@127.0.0.1", False),
+        ("LISTEN ::\n", "ups1@localhost:3493", True),
+        ("LISTEN ::\n", "ups1@127.0.0.1", False),
+        ("LISTEN ::0\nLISTEN 0.0.0.0\n", "ups1@127.0.0.1", True),
+        ("LISTEN *\n", "ups1@127.0.0.1", True),
+        ("LISTEN ::1\n", "ups1@localhost", True),
+        ("LISTEN ::1\n", "ups1@127.0.0.1", False),
+        ("LISTEN 0.0.0.0\n", "ups1@[::1]", False),
+        ("LISTEN 127.0.0.1\n", "ups1@127.0.1.1", False),
+        ("LISTEN 127.1\n", "ups1@127.0.0.1", True),
+        ("LISTEN 127.0.0.1 nut\n", "ups1@localhost:3493", True),
+        ("LISTEN 127.0.0.1 3494\n", "ups1@localhost", False),
+        ("LISTEN FE80::1%eth0\n", "ups1@localhost", False),
+    ],
+)
+def test_a_monitor_finds_what_upsd_binds(listen: str, system: str, found: bool) -> None:
+    assert ("UM_NOBODY_LISTENS" not in _ids(_asked(listen, system))) is found
+
+
+def test_a_host_without_version_6_has_one_localhost() -> None:
+    files = _asked("LISTEN localhost\n", "ups1@127.0.0.1")
+    assert "UM_NOBODY_LISTENS" not in _ids(files, Facts(addresses=frozenset({"127.0.0.1"})))
+
+
+def test_a_name_is_not_judged_by_its_letters() -> None:
+    server = read_texts({"nut.conf": "MODE=netserver\n", "upsd.conf": "LISTEN 192.0.2.9\n"})
+    assert server.upsd is not None
+    assert server.upsd.hears("nas.example.org", "3493")
+    assert server.upsd.hears("192.0.2.9", "3493")
+    assert not server.upsd.hears("192.0.2.8", "3493")
+
+
+def test_an_address_of_version_6_has_one_form() -> None:
+    here = Facts(addresses=frozenset({"2001:db8::9"}))
+    files = _asked("LISTEN 127.0.0.1\nLISTEN 2001:DB8:0::9\n", "ups1@[2001:0db8::9]")
+    assert not {"UD_LISTEN_ABSENT", "UM_REMOTE_PRIMARY"} & _ids(files, here)
+
+
+@pytest.mark.parametrize(
+    ("system", "valid"),
+    [
+        ("ups1@192.0.2.1:3493", True),
+        ("ups1@192.0.2.1:03493", True),
+        ("ups1@[2001:db8::1]", True),
+        ("ups1@192.0.2.1:", False),
+        ("ups1@192.0.2.1:0", False),
+        ("ups1@192.0.2.1:65536", False),
+        ("ups1@2001:db8::1", False),  # upsmon splits at the first colon
+        ("ups1@", False),
+        ("ups1@http://192.0.2.1", False),
+    ],
+)
+def test_a_place_is_split_as_upsmon_splits_it(system: str, valid: bool) -> None:
+    files = {"upsmon.conf": f"MONITOR {system} 1 mon k3vQ8wZr secondary\n"}
+    assert ("UM_HOST_INVALID" not in _ids(files)) is valid
