@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import re
 
-from releve.power.lint.parse import read_shell
+from releve.power.lint.shell import read_shell
 
 
 class Effect(enum.Enum):

@@ -14,7 +14,8 @@ from releve.power.lint.parse import atoi
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from releve.power.lint.parse import Line, Shell
+    from releve.power.lint.parse import Line
+    from releve.power.lint.shell import Shell
     from releve.power.lint.units import Units
 
 FILES = ("nut.conf", "ups.conf", "upsd.conf", "upsd.users", "upsmon.conf", "upssched.conf")
@@ -305,9 +306,10 @@ class Configuration:
     def mode(self) -> str | None:
         """MODE as upsd and upsmon are started with; None when nut.conf is not there or says none.
 
-        What the shell does not understand comes from systemd, which reads the file as well.
+        What the shell does not understand comes from systemd, which reads the file as well. None,
+        too, where a command works it out.
         """
-        if self.nut is None:
+        if self.nut is None or "MODE" in self.nut.computed:
             return None
         meant = next((one.value for one in self.nut.strays if one.name == "MODE"), None)
         return self.nut.values.get("MODE", meant)

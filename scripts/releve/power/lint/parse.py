@@ -1,12 +1,10 @@
-"""Split NUT's files into words exactly as NUT 2.8.1 does (common/parseconf.c), and nut.conf as a
-shell does.
+"""Split NUT's files into words exactly as NUT 2.8.1 does (common/parseconf.c).
 
 Nothing here ever fails: what NUT cannot read is a broken line, as it is for NUT.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 MOST_WORDS = 32  # PCONF_DEFAULT_ARG_LIMIT: further words of a line are dropped
@@ -157,109 +155,3 @@ def atoi(text: str) -> int:
         count += 1
     value = min(int(digits[: min(count, 10)] or 0), 2**31 - 1)
     return -value if text.startswith("-") else value
-
-
-@dataclass(frozen=True, slots=True)
-class Stray:
-    """A line that a shell does not take for an assignment, and what systemd makes of it."""
-
-    line: int
-    name: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Shell:
-    """What a shell makes of nut.conf.
-
-    `values`: the last value of each variable. `lines`: where it was set. `strays`: lines that set
-    nothing, since a shell runs them as commands; systemd, which reads the file too, takes those
-    with an equals sign for variables all the same.
-    `open_line`: where a quote is opened that nothing closes: the shell gives up.
-    """
-
-    values: dict[str, str]
-    lines: dict[str, int]
-    strays: tuple[Stray, ...] = ()
-    open_line: int | None = None
-
-
-_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
-
-
-def read_shell(text: str) -> Shell:
-    """Read nut.conf as /bin/sh does when Debian's wrappers of upsd and upsmon source it."""
-    values: dict[str, str] = {}
-    lines: dict[str, int] = {}
-    strays: list[Stray] = []
-    commands, open_line = _commands(text)
-    for number, words in commands:
-        names = words[1:] if words[0] in ("export", "readonly") and len(words) > 1 else words
-        found = [_ASSIGNMENT.fullmatch(word) for word in names]
-        if all(found):
-            for one in found:
-                if one:
-                    values[one.group(1)], lines[one.group(1)] = one.group(2), number
-        else:
-            name, _, value = "".join(words).replace("\0", "").partition("=")
-            strays.append(Stray(number, name, value))
-    return Shell(values, lines, tuple(strays), open_line)
-
-
-def _commands(  # noqa: PLR0912  # one loop over a small grammar
-    text: str,
-) -> tuple[list[tuple[int, list[str]]], int | None]:
-    """Return each simple command with its line, and the line of a quote that stays open."""
-    commands: list[tuple[int, list[str]]] = []
-    words: list[str] = []
-    word: str | None = None  # None: between two words
-    number = start = 1
-    quote, quote_line, escaped = "", 1, False
-    for character in [*text, "\n", "\n"]:  # two: the first may be escaped
-        if escaped:
-            escaped = False
-            if character != "\n":
-                word = (word or "") + character
-        elif quote:
-            quote, word, escaped = _in_quotes(character, quote, word or "")
-        elif character == "\\":
-            escaped, word = True, _name_quoted(word)
-        elif word is None and character == "#":
-            quote, quote_line = "#", number
-        elif character in "'\"":
-            quote, quote_line, word = character, number, _name_quoted(word)
-        elif character in " \t\n;&|":
-            if word is not None:
-                start = start if words else number
-                words.append(word)
-                word = None
-            if character not in " \t" and words:
-                commands.append((start, words))
-                words = []
-        else:
-            word = (word or "") + character
-        if character == "\n":
-            if quote == "#":
-                quote = ""
-                if words:
-                    commands.append((start, words))
-                    words, word = [], None
-            number += 1
-    return commands, quote_line if quote else None
-
-
-def _name_quoted(word: str | None) -> str:
-    """Mark a word that is quoted before its equals sign: for a shell it then assigns nothing."""
-    word = word or ""
-    return word if "=" in word else f"\0{word}"
-
-
-def _in_quotes(character: str, quote: str, word: str) -> tuple[str, str | None, bool]:
-    """Return the quote that is still open, the word so far, and whether a backslash came."""
-    if quote == "#":
-        return quote, None, False
-    if character == quote:
-        return "", word, False
-    if quote == '"' and character == "\\":
-        return quote, word, True
-    return quote, word + character, False

@@ -28,7 +28,8 @@ from releve.power.lint.model import (
     User,
     UsersConf,
 )
-from releve.power.lint.parse import Line, atoi, nut_lines, read_shell
+from releve.power.lint.parse import Line, atoi, nut_lines
+from releve.power.lint.shell import read_shell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

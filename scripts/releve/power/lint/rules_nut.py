@@ -21,6 +21,13 @@ def _line(conf: Configuration) -> int:
     return conf.nut.lines.get("MODE", 0) if conf.nut else 0
 
 
+def _computed(conf: Configuration) -> int | None:
+    """Return the line that works MODE out, or that reads another file where it may stand."""
+    if conf.nut is None or conf.mode is not None:
+        return None
+    return conf.nut.computed.get("MODE", conf.nut.computed.get("."))
+
+
 @RULES.refuse(
     "NC_MODE_NONE",
     "MODE=none starts no daemon, and the late hook takes the wrapper's success for a set"
@@ -52,14 +59,41 @@ def mode_spaces(conf: Configuration) -> Iterator[Spot]:
 )
 def mode_missing(conf: Configuration) -> Iterator[Spot]:
     """Find a nut.conf without MODE."""
-    if conf.nut and conf.mode is None and conf.nut.open_line is None:
+    missing = conf.mode is None and _computed(conf) is None
+    if conf.nut and missing and conf.nut.open_line is None:
         yield Spot(FILE)
+
+
+@RULES.warn(
+    "NC_MODE_COMPUTED",
+    "MODE comes of a command or of another file, so that nothing here tells which daemons run",
+    "write MODE=netserver, or netclient",
+)
+def mode_computed(conf: Configuration) -> Iterator[Spot]:
+    """Find a MODE that only the host's own shell can tell."""
+    line = _computed(conf)
+    if line is not None:
+        yield Spot(FILE, line)
+
+
+@RULES.refuse(
+    "NC_MODE_LATE",
+    "the late hook reads another MODE than the daemons, which have their variables of systemd, too:"
+    " `upsmon -K` fails there and the UPS is never cut",
+    "write MODE=netserver, with nothing to expand",
+)
+def mode_late(conf: Configuration) -> Iterator[Spot]:
+    """Find a MODE that hangs on a variable which the shell does not have."""
+    told = conf.nut is not None and "MODE" in conf.nut.values and conf.mode in KNOWN
+    if conf.nut and told and conf.nut.late.get("MODE") != conf.mode:
+        yield Spot(FILE, _line(conf))
 
 
 @RULES.refuse(
     "NC_MODE_UNKNOWN",
     "MODE is none of netserver, netclient and standalone, so that the wrappers of upsd and upsmon"
-    " exit with a fault (capitals and a Windows line end count)",
+    " exit with a fault (capitals and a Windows line end count, and of MODE=${MODE:-...} they get"
+    " these very letters, by systemd)",
     "write one of the three in small letters",
 )
 def mode_unknown(conf: Configuration) -> Iterator[Spot]:

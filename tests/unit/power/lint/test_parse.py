@@ -1,4 +1,4 @@
-"""NUT's words and a shell's, as NUT 2.8.1 and dash take them; and no file is too odd to read."""
+"""NUT's words, as NUT 2.8.1 takes them; and no file is too odd to read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from releve.power.lint.model import FILES
-from releve.power.lint.parse import nut_lines, read_shell
+from releve.power.lint.parse import nut_lines
 from releve.power.lint.read import read_texts
 from releve.power.lint.verdict import judge
 
@@ -39,31 +39,6 @@ def test_lines_have_the_number_of_their_first_word() -> None:
     text = '# one\n\na b\nc \\\nd\n"e#f" g\nh\n'
 
     assert [line.number for line in nut_lines(text)] == [3, 4, 6, 6, 7]
-
-
-@pytest.mark.parametrize(
-    ("text", "mode"),
-    [
-        ("MODE=netserver\n", "netserver"),
-        ('export MODE="netserver" # why\n', "netserver"),
-        ("MODE=none\nMODE='netclient'\n", "netclient"),
-        ("A=1; MODE=none\n", "none"),
-        ("MODE=net\\\nserver\n", "netserver"),
-        ("# MODE=none\n", None),
-        ("MODE = none\n", None),
-        ("MODE= none\n", None),
-        ("MODE=none upsd\n", None),
-        ('"MODE=none"\n', None),
-        ("MODE=netserver\r\n", "netserver\r"),
-        ("\xef\xbb\xbfMODE=none\n", None),
-    ],
-)
-def test_the_mode_is_the_one_that_a_shell_sees(text: str, mode: str | None) -> None:
-    assert read_shell(text).values.get("MODE") == mode
-
-
-def test_a_quote_that_stays_open_ends_the_shell() -> None:
-    assert read_shell("A=1\nB='2\nMODE=none\n").open_line == 2
 
 
 ODD = [
