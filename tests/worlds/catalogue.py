@@ -124,6 +124,19 @@ TWENTY = (
         why={"plain": "the client logs out when its shutdown begins, not when its guests are down"},
     ),
     Scenario(
+        "8-B",
+        "the same, and on battery the UPS says nothing any more",
+        (*mains(2, 50), *during(6, 60, "comms", False, True)),
+        95,
+        {"plain": "cut", "stock": "clean", "policy": "clean"},
+        site=with_host(
+            PVE,
+            changed(primary="nas", primary_variables={"nut_primary_hostsync": 20}),
+            guests=(Guest("compta", 1, 6, 7), Guest("dossiers", 2, 6, 7)),
+        ),
+        why={"plain": "upsmon waits for nobody when it has no data, guests or not"},
+    ),
+    Scenario(
         "9",
         "a guest does not stop",
         mains(2, 46),

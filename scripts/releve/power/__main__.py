@@ -9,6 +9,7 @@ EXIT_USAGE = 2
 # verb -> the module whose `main(arguments)` it is; loaded only when it is called.
 VERBS = {
     "abort-backups": "backups",
+    "await-clients": "await_clients",
     "believe": "believe",
     "budget": "budget",
     "delays": "delays",

@@ -75,6 +75,11 @@ class Config:
     flag_file: Path = Path("/run/nut/killpower")  # POWERDOWNFLAG of upsmon.conf
     woken_file: Path | None = None  # touched when somebody is woken, for mode policy
 
+    @property
+    def forced_file(self) -> Path:
+        """The file that is there, as old as the first look at it, while the UPS says FSD."""
+        return self.event_file.with_name(f"forced-{self.ups}")
+
     @classmethod
     def read(cls, file: Path) -> list[Config]:
         """Read the JSON file that the role writes: a list, one entry for each UPS."""
@@ -159,6 +164,7 @@ class Rewake:
         self._started = clock()
         self._steady_since: float | None = None
         self._complete_since: float | None = None
+        self._forced: bool | None = None
         self._next_wake = self._started
         self._unseen_due = any(not host.logs_in for host in config.hosts)
         if self.open:
@@ -173,6 +179,7 @@ class Rewake:
             self._steady_since = self._complete_since = None
             return
         self._alive()
+        self._note_forced("FSD" in look.status)
         if look.status & {"OB", "FSD"}:
             self._open_event("on battery" if "OB" in look.status else "forced shutdown")
         steady = "OL" in look.status and not look.status & {"OB", "FSD"}
@@ -207,6 +214,18 @@ class Rewake:
     def _alive(self) -> None:
         """Show who looks that the UPS was understood just now."""
         self._touch(self.config.alive_file)
+
+    def _note_forced(self, forced: bool) -> None:  # what a look has found
+        """Show since when clients can hear of a forced shutdown."""
+        if forced == self._forced:
+            return
+        self._forced = forced
+        if forced:
+            if not self.config.forced_file.exists():
+                self._touch(self.config.forced_file)
+        else:
+            with contextlib.suppress(OSError):
+                self.config.forced_file.unlink(missing_ok=True)
 
     def _touch(self, file: Path) -> None:
         try:

@@ -252,6 +252,18 @@ def reap(running: list[Unit]) -> None:
             os.waitpid(pid, os.WNOHANG)
 
 
+def stop_server(units: list[Unit]) -> None:
+    """Stop the server, after what its drop-ins put before that, then the drivers."""
+    for unit in units:
+        unit.start_at = NEVER
+    for line in settings_of(*drop_ins("nut-server.service")).get("ExecStop", []):
+        done = subprocess.run(line.split(), capture_output=True, text=True, check=False)
+        for words in done.stdout.splitlines():
+            note("log", f"nut-server: {words}", program="nut-server")
+    for unit in sorted(units, key=lambda unit: unit.name, reverse=True):
+        unit.stop()
+
+
 def stop_all(running: list[Unit], guests: Guests) -> None:
     """Stop as systemd does: all at once, save what a drop-in orders to stay for the guests."""
     kept = settings_of(*drop_ins("pve-guests.service"), *drop_ins("nut-monitor.service"))
@@ -259,12 +271,16 @@ def stop_all(running: list[Unit], guests: Guests) -> None:
         "pve-guests.service" in " ".join(kept.get("Before", []))
     )
     late = [unit for unit in running if stays and unit.name == "nut-monitor"]
+    last = [unit for unit in running if unit.name.startswith(("nut-server", "nut-driver@"))]
     for unit in running:
-        if unit not in late:
+        if unit not in (*late, *last):
             unit.stop()
+    server = threading.Thread(target=stop_server, args=(last,))
+    server.start()
     guests.stop()
     for unit in late:
         unit.stop()
+    server.join()
     time.sleep(HOST["stop_seconds"])
     for unit in running:
         if unit.process is not None:

@@ -1,0 +1,138 @@
+"""A server that is forced down waits for its clients, as long as upsmon would have."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.unit.power.small_upsd import SmallUpsd, serving
+
+from releve.power import await_clients
+from releve.power.rewake import Config, Look, Rewake
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+NAS = "198.51.100.12"
+SECONDS = 15.0
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    (tmp_path / "killpower").touch()
+    return Config(
+        ups="ups1",
+        hosts=(),
+        event_file=tmp_path / "event-ups1",
+        alive_file=tmp_path / "alive",
+        broadcast="127.0.0.1",
+        settle=1,
+        grace=1,
+        retry=1,
+        quiet=1,
+        min_charge=0,
+        flag_file=tmp_path / "killpower",
+    )
+
+
+@dataclass
+class Time:
+    """A clock that goes on while somebody waits; the NAS logs out at `out`."""
+
+    out: float
+    now: float = 1000.0
+    waited: float = 0.0
+    asked: list[float] = field(default_factory=list)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.waited += seconds
+
+    def ask(self, _configs: Iterable[Config]) -> frozenset[str]:
+        return frozenset() if self.waited >= self.out else frozenset({NAS})
+
+    def wait(self, config: Config) -> frozenset[str]:
+        return await_clients.await_clients([config], SECONDS, self.ask, self.sleep, self.clock)
+
+    def clock(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(("out", "waited"), [(0, 0), (6, 6), (99, SECONDS)])
+def test_it_waits_until_nobody_is_there_and_no_longer_than_upsmon(
+    config: Config, out: float, waited: float
+) -> None:
+    time = Time(out)
+    left = time.wait(config)
+
+    assert time.waited == waited
+    assert left == (frozenset() if out < SECONDS else {NAS})
+
+
+@pytest.mark.parametrize(("ago", "waited"), [(3, SECONDS - 3), (20, 0)])
+def test_what_upsmon_has_waited_counts(config: Config, ago: float, waited: float) -> None:
+    time = Time(out=99)
+    config.forced_file.touch()
+    os.utime(config.forced_file, (time.now - ago, time.now - ago))
+
+    time.wait(config)
+
+    assert time.waited == waited
+
+
+def test_since_when_clients_can_hear_is_known_while_they_can(config: Config) -> None:
+    status = "OL"
+    rewake = Rewake(config, lambda _config: Look(frozenset(status.split()), 100.0, frozenset()))
+    seen = []
+    for status in ("OL", "FSD OB", "FSD OB LB", "OL"):  # noqa: B007  # read by the look
+        rewake.step()
+        seen.append(config.forced_file.exists())
+
+    assert seen == [False, True, True, False]
+
+
+@pytest.fixture
+def upsd() -> Iterator[SmallUpsd]:
+    with serving(SmallUpsd(logged_in=["127.0.0.1", NAS], stale=True)) as running:
+        yield running
+
+
+def test_clients_are_listed_without_data_and_this_host_is_none(
+    config: Config, upsd: SmallUpsd
+) -> None:
+    there = dataclasses.replace(config, server=upsd.link.server, port=upsd.link.port)
+
+    assert await_clients.logged_in([there]) == {NAS}
+    assert await_clients.logged_in([dataclasses.replace(there, port=1)]) == frozenset()
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_an_ordinary_stop_waits_for_nobody(
+    config: Config,
+    upsd: SmallUpsd,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    flag: bool,
+) -> None:
+    if not flag:
+        config.flag_file.unlink()
+    values = {
+        key: str(value) if key.endswith("_file") else value
+        for key, value in dataclasses.asdict(config).items()
+        if value is not None
+    }
+    file = tmp_path / "rewake.json"
+    file.write_text(json.dumps([values | {"hosts": [], "port": upsd.link.port}]))
+
+    assert await_clients.main(["0.2", "--config", str(file)]) == 0
+    assert (NAS in caplog.text) == flag
+
+
+def test_a_file_that_is_missing_keeps_no_host_from_stopping(tmp_path: Path) -> None:
+    assert await_clients.main(["5", "--config", str(tmp_path / "none.json")]) == 0
