@@ -162,7 +162,7 @@ class ThisHost:
 
     def up(self) -> list[Live]:
         """Look at its files and processes."""
-        return [live for live in guests.node_of().guests if guests.is_up(live)]
+        return [live for live in guests.node_of().guests if live.up]
 
     def running(self) -> list[Task]:
         """Look at PVE's list of tasks and at the processes."""

@@ -74,11 +74,13 @@ def with_node(
 ) -> Settings:
     """Return the settings with the guests of now.
 
-    `planned`: those of the settings that are not here (yet) count too, as for a threshold.
+    `planned`: those of the settings that are not here (yet) count too, as for a threshold. One in
+    the making is not here yet: without its `startup` it would count the 180 s of PVE's default.
     """
-    entries = [entry_of(live, measured.get(live.vmid)) for live in node.guests]
+    whole = [live for live in node.guests if not live.in_the_making]
+    entries = [entry_of(live, measured.get(live.vmid)) for live in whole]
     if planned:
-        here = {key for live in node.guests for key in (live.vmid, live.guest.name)}
+        here = {key for live in whole for key in (live.vmid, live.guest.name)}
         entries += [guest for guest in one.guests if not here & {guest.get("vmid"), guest["name"]}]
     workers = node.workers if node.guests else one.workers
     return replace(one, guests=entries, workers=workers)
@@ -133,6 +135,8 @@ def guest_faults(node: Node, alive: Iterable[tasks.Task]) -> list[str]:
             found.append(
                 f"{who} has a hookscript ({live.hookscript}), whose time nobody limits: remove it"
             )
+        if not live.up:
+            continue  # there is nothing to stop, and PVE lets nobody start it while it is locked
         if live.lock and LOCKS.get(live.lock) is not Handling.ABORT and str(live.vmid) not in busy:
             tool = "qm" if live.guest.kind == "qemu" else "pct"
             found.append(
@@ -226,6 +230,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--budgets", type=Path, default=BUDGETS)
     parser.add_argument("--measured", type=Path, default=MEASURED)
     parser.add_argument("--pve", type=Path, default=guests.PVE)
+    parser.add_argument("--run", type=Path, default=guests.RUN)
     parser.add_argument("--nut", type=Path, default=NUT)
     parser.add_argument("--on", choices=OCCASIONS, default="night", help="why it is looked")
     parser.add_argument("--tell", action="store_true", help="raise an alarm for people")
@@ -256,10 +261,10 @@ def main(arguments: list[str]) -> int:
 
 def _look(options: argparse.Namespace, upsd: Upsd) -> tuple[list[Watched], list[str]]:
     """Return the budgets of now, and what would keep a guest from stopping."""
-    node = guests.node_of(options.pve)
+    node = guests.node_of(options.pve, run=options.run)
     faults = guest_faults(node, tasks.running())
     if faults:  # a task that ended between both looks has left no lock
-        again = guest_faults(guests.node_of(options.pve), tasks.running())
+        again = guest_faults(guests.node_of(options.pve, run=options.run), tasks.running())
         faults = [one for one in faults if one in again]
     seen, watched = stop_seconds(tasks.TASKS), []
     texts = (tasks.read(options.nut / "ups.conf"), tasks.read(options.nut / "upssched.conf"))

@@ -24,11 +24,17 @@ CONFIG_LOCKS = {
 }
 KEY = re.compile(r"(?P<key>[a-z][a-z0-9_-]*):\s*(?P<value>.*?)\s*")
 STARTUP = re.compile(r"(?:(?P<key>order|up|down)=)?(?P<value>\d+)")
+# Locks of a guest that is being made or taken over: Proxmox VE starts it by no means (`check_lock`
+# of qemu-server's `vm_start`), and its file may lack whatever comes last, such as its `startup`.
+IN_THE_MAKING = {"clone", "create", "migrate"}
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A guest with what bears on its stop; `lock` is the word in its file, None: not locked."""
+    """A guest with what bears on its stop; `lock` is the word in its file, None: not locked.
+
+    `up`: it runs. One that does not may be started at any moment, and counts as if it ran.
+    """
 
     guest: Guest
     vmid: int
@@ -36,6 +42,12 @@ class Live:
     ha: bool = False
     hookscript: str | None = None
     agent: bool = False
+    up: bool = True
+
+    @property
+    def in_the_making(self) -> bool:
+        """Whether it is no guest yet: it does not run, and cannot be started."""
+        return not self.up and self.lock in IN_THE_MAKING
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +93,7 @@ def live_of(text: str, kind: str, vmid: int) -> Live | None:
     )
 
 
-def node_of(pve: Path = PVE, cpus: int | None = None) -> Node:
+def node_of(pve: Path = PVE, cpus: int | None = None, *, run: Path = RUN) -> Node:
     """Return what the files say; `cpus` None: this machine's."""
     managed = set(re.findall(r"^(?:vm|ct):\s*(\d+)", read(pve / "ha" / "resources.cfg"), re.M))
     found: list[Live] = []
@@ -91,7 +103,7 @@ def node_of(pve: Path = PVE, cpus: int | None = None) -> Node:
                 continue
             live = live_of(read(file), kind, int(file.stem))
             if live is not None:
-                found.append(replace(live, ha=file.stem in managed))
+                found.append(replace(live, ha=file.stem in managed, up=is_up(live, run)))
     workers = re.search(r"^max_workers:\s*(\d+)", read(pve / "datacenter.cfg"), re.M)
     found.sort(key=lambda live: live.vmid)
     return Node(

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from releve.errors import ReleveError
 from releve.power.gate import CONFIG, Config
-from releve.power.guests import FOLDERS, KEY, PVE, is_up, live_of, node_of
+from releve.power.guests import FOLDERS, KEY, PVE, live_of, node_of
 from releve.power.spool import Alarm, raise_alarm
 from releve.power.tasks import read
 from releve.power.upsd import Upsd
@@ -145,7 +145,7 @@ class ThisHost:
     """The real one: Proxmox VE's files, pvesh, upsd."""
 
     def sleepers(self) -> list[Sleeper]:
-        managed = {live.vmid for live in node_of().guests if live.ha or is_up(live)}
+        managed = {live.vmid for live in node_of().guests if live.ha or live.up}
         return [one for one in self._files() if one.vmid not in managed]
 
     @staticmethod

@@ -48,6 +48,7 @@ FOLDER = Path("/var/lib/releve-measure")
 HOLD = Path("/run/releve-measure")
 KNOWN = Path("/etc/releve/measured")
 UPSSCHED = Path("/etc/nut/upssched.conf")
+COPIES = Path("/var/lib/releve/migrate")  # /RUN/DISK/lock, held by who copies
 QUICK_PERCENT = 50  # of charge, below which not even a quick test is made
 SPARE_SECONDS = 30  # before the timer of the time on battery: a test has to be over by then
 UNSAFE = {"OVER": "is overloaded", "OFF": "is off", "BYPASS": "is bypassed"}
@@ -107,11 +108,27 @@ def timer_of(ups: str, text: str) -> int | None:
     return min(found) if found else None
 
 
+def copied_now(state: Path = COPIES, locks: Path = Path("/proc/locks")) -> list[str]:
+    """Return the disks that a move fills at this moment, one sentence each.
+
+    A move that waits to go on leaves a guest in the making, and nothing that works on it.
+    """
+    held = tasks.read(locks)
+    return [
+        f"disk {file.parent.name} of the move {file.parent.parent.name} is copied"
+        for file in sorted(state.glob("*/*/lock"))
+        if guests.holder_of(file, held) is not None
+    ]
+
+
 def what_is_busy() -> list[str]:
     """Return what goes on at this host that a shutdown would break, one sentence each."""
     found = [
-        f"guest {one.vmid} is locked ({one.lock})" for one in guests.node_of().guests if one.lock
+        f"guest {one.vmid} is locked ({one.lock})"
+        for one in guests.node_of().guests
+        if one.lock and not one.in_the_making
     ]
+    found += copied_now()
     found += [f"{BUSY[one.kind]} runs" for one in tasks.running() if one.kind in BUSY]
     words = ["systemctl", "list-units", "--plain", "--no-legend", "--state=active,activating",
              "releve-copy@*.service"]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +102,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def look(host: Path, on: str) -> tuple[int, list[str]]:
     """Look once; return the code, and the new alarms, which are taken away."""
-    names = ("budgets", "measured", "pve", "nut", "spool", "state", "asked")
+    names = ("budgets", "measured", "pve", "run", "nut", "spool", "state", "asked")
     code = main([*(f"--{name}={host / name}" for name in names), "--on", on, "--tell"])
     told = [f"{one.ups}: {one.text}" for one in waiting(host / "spool")]
     for file in (host / "spool").iterdir():
@@ -130,6 +131,9 @@ def test_a_guest_that_nothing_would_stop_is_the_hosts_alarm(host: Path) -> None:
     (host / "pve" / "qemu-server" / "103.conf").write_text(
         "name: web\nstartup: order=1,down=1\nlock: snapshot\n"
     )
+    process = host / "run" / "qemu-server" / "103.pid"
+    process.parent.mkdir(parents=True)
+    process.write_text(f"{os.getpid()}\n")
     told = look(host, "guests")[1]
 
     assert any(one.startswith(f"{gethostname()}: ") and "qm unlock 103" in one for one in told)

@@ -6,14 +6,18 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from releve.power.budget import Settings, as_json
 from releve.power.budget_watch import (
     Watched,
     changes,
+    entry_of,
     guest_faults,
     main,
     settings_from,
     watch,
+    with_node,
     with_record,
 )
 from releve.power.guests import Live, Node
@@ -22,8 +26,6 @@ from releve.power.tasks import Task, task_of
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 ONE = Settings(
     capacity_seconds=1200, derate=0.8, margin=1.25, ride_through_seconds=120, driver_poll=2,
@@ -135,6 +137,29 @@ def test_a_snapshot_in_the_making_is_no_fault() -> None:
     locked = Live(Guest("web", 1, 9, 103), 103, lock="snapshot")
 
     assert guest_faults(Node((locked,), 1), [task]) == []
+
+
+@pytest.mark.parametrize("lock", ["migrate", "create", "clone"])
+def test_a_guest_in_the_making_counts_for_nothing(lock: str) -> None:
+    half = Live(Guest("web", None, None, 103), 103, lock=lock, up=False)
+    watched = look(COMPTA, DOSSIERS, half)
+
+    assert (watched.changes, watched.faults) == ([], [])
+    assert guest_faults(Node((half,), 1), []) == []
+
+
+def test_a_guest_in_the_making_is_planned_as_the_town_has_it() -> None:
+    half = Live(Guest("dossiers", None, None, 102), 102, lock="migrate", up=False)
+    planned = with_node(ONE, Node((COMPTA, half), 2), {}, planned=True)
+
+    assert planned.guests == [entry_of(COMPTA, None), ONE.guests[1]]
+
+
+def test_a_stopped_guest_that_may_be_started_counts() -> None:
+    off = Live(Guest("new", None, None, 103), 103, up=False)
+    backed_up = Live(Guest("other", None, None, 104), 104, lock="backup", up=False)
+
+    assert len(look(COMPTA, DOSSIERS, off, backed_up).changes) == 2
 
 
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str]:

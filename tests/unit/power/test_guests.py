@@ -86,6 +86,16 @@ def test_the_data_centre_may_say_how_many_stop_at_once(pve: Path) -> None:
     assert node_of(pve, cpus=32).workers == 2
 
 
+def test_half_a_guest_is_told_from_one_that_arrives_running(pve: Path) -> None:
+    (pve / "qemu-server" / "101.conf").write_text("name: compta\nlock: migrate\n")
+    half = next(live for live in node_of(pve, run=pve).guests if live.vmid == 101)
+    assert half.in_the_making
+
+    (pve / "qemu-server" / "101.pid").write_text(f"{os.getpid()}\n")
+    arriving = next(live for live in node_of(pve, run=pve).guests if live.vmid == 101)
+    assert not arriving.in_the_making
+
+
 def test_who_runs(tmp_path: Path) -> None:
     run, cgroup, proc = tmp_path / "run", tmp_path / "cgroup", tmp_path / "proc"
     (run / "qemu-server").mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,17 @@ def test_a_quick_test_needs_less() -> None:
     assert why(QUICK, busy=["a backup runs"]) == ""
     assert why(DEEP, busy=["a backup runs"]) == "a backup runs"
     assert why(PULL, busy=["guest 101 is locked (backup)"]) == "guest 101 is locked (backup)"
+
+
+def test_a_disk_that_is_copied_just_now_is_not_disturbed(tmp_path: Path) -> None:
+    lock = tmp_path / "compta-1" / "vda" / "lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    assert measuring.copied_now(tmp_path) == []  # that move waits
+
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert measuring.copied_now(tmp_path) == ["disk vda of the move compta-1 is copied"]
 
 
 def test_a_test_that_runs_or_is_not_offered() -> None:
