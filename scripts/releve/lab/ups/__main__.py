@@ -23,7 +23,7 @@ from releve.lab.ups.machines import Containers
 from releve.lab.ups.world import Journal, World
 
 TICK = 0.2  # seconds
-BATTERY_SECONDS = 255.0  # that it carries the lab, when full; its LB comes 15 s before the end
+BATTERY_SECONDS = 275.0  # that it carries the lab, when full; its LB comes 15 s before the end
 LOG = logging.getLogger(__name__)
 
 
