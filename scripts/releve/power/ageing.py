@@ -13,6 +13,8 @@ YEAR = 365.25  # days
 YOUNG_YEARS = 2  # within which nothing is taken off
 LOSS_PER_YEAR = 0.05  # taken off for each year begun after that
 OLD = 0.6  # at most, once it is older than its life
+# At least: capacities are divided by the share, and a date of last century is a slip of the pen.
+LEAST = 0.05
 DEEP = {"deep", "plug-pull", "drill"}  # measurements that really emptied it
 FRESH_DAYS = 366  # for which such a measurement speaks for a battery older than its life
 MONTHS = 12
@@ -39,7 +41,7 @@ def derate_of(new: float, age: Age, today: date) -> float:
     deep = age.measured_on if age.measured_how in DEEP else None
     if age.installed is None:
         begun = age.measured_on or today
-        return round(max(0.0, new - LOSS_PER_YEAR * _years_begun(begun, today)), 4)
+        return round(max(LEAST, new - LOSS_PER_YEAR * _years_begun(begun, today)), 4)
     lost = _years_lost(age.installed, today)
     if deep is not None:
         lost -= _years_lost(age.installed, deep)
@@ -47,7 +49,7 @@ def derate_of(new: float, age: Age, today: date) -> float:
     is_old = (today - age.installed).days > age.life_months / MONTHS * YEAR
     if is_old and (deep is None or (today - deep).days > FRESH_DAYS):
         share = min(share, OLD)
-    return round(max(0.0, share), 4)
+    return round(max(LEAST, share), 4)
 
 
 def _years_begun(begin: date, end: date) -> int:

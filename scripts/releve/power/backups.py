@@ -160,6 +160,10 @@ def _see_to(live: Live, at_work: bool, done: Done, commands: list[list[str]]) ->
 class ThisHost:
     """The real host."""
 
+    def __init__(self) -> None:
+        """Take the time once: a clock that is set meanwhile moves no deadline."""
+        self._begun = time.time() - time.monotonic()
+
     def up(self) -> list[Live]:
         """Look at its files and processes."""
         return [live for live in guests.node_of().guests if live.up]
@@ -193,8 +197,8 @@ class ThisHost:
         return run_all(commands, limit)
 
     def now(self) -> float:
-        """Return the clock."""
-        return time.time()
+        """Return the time, by a clock that nobody sets."""
+        return self._begun + time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         """Sleep."""
@@ -213,6 +217,7 @@ def run_all(commands: Iterable[Sequence[str]], limit: float) -> list[str]:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,
+                errors="replace",
             )
         except OSError as error:
             faults.append(f"{' '.join(command)}: {error}")
@@ -223,7 +228,7 @@ def run_all(commands: Iterable[Sequence[str]], limit: float) -> list[str]:
             _, said = process.communicate(timeout=max(0.1, begun + limit - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
+            process.wait()  # and no longer: a child of it may hold the pipe
             faults.append(f"{' '.join(command)}: not over after {limit:g} s")
         else:
             if process.returncode:

@@ -30,7 +30,7 @@ from releve.power.ladder import (
 from releve.power.measurement import Measurement
 from releve.power.readings import UNIT, read
 from releve.power.thresholds import demands_of, thresholds_of
-from releve.power.upsd import PORT, Upsd
+from releve.power.upsd import Upsd, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,12 +75,15 @@ def source_of(target: str) -> Dump:
             message = f"{target}: no line `name: value` of a UPS; right is the output of upsc"
             raise InputError(message)
         return dump
-    ups, at, server = target.partition("@")
-    host, colon, port = server.rpartition(":") if server.count(":") == 1 else (server, "", "")
-    if not at or not ups or not host or (colon and not port.isdecimal()):
+    ups, _, server = target.partition("@")
+    try:
+        host, port = place_of(server)
+    except ValueError:
+        host, port = "", 0
+    if not ups or not host:
         message = f"{target}: no such file, and no UPS@HOST; right is a file or ups@localhost"
         raise InputError(message)
-    upsd = Upsd(host, int(port) if port else PORT)
+    upsd = Upsd(host, port)
     return Dump(upsd.variables(ups), tuple(sorted(upsd.commands(ups))))
 
 

@@ -84,6 +84,15 @@ class Settings:
     low_battery_is_enough: bool = False
     runtime_unit: str = "seconds"
 
+    def __post_init__(self) -> None:
+        """Refuse what would be divided by; raises ValueError."""
+        if not 0 < self.derate <= 1:
+            message = f"derate is {self.derate:g}: right is a share above 0 and at most 1"
+            raise ValueError(message)
+        if not self.margin >= 1:
+            message = f"margin is {self.margin:g}: right is 1 or more"
+            raise ValueError(message)
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:

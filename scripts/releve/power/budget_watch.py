@@ -249,7 +249,7 @@ def main(arguments: list[str]) -> int:
     except InputError as error:
         sys.stderr.write(f"power.pyz watch-budget: {error}\n")
         return error.exit_code
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         sys.stderr.write(
             f"{options.budgets}: no budget can be read there ({error}); run playbooks/power.yml\n"
         )

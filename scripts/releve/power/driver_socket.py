@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+PATIENCE = 1.0  # seconds for a peer that does not read; then it is left, and may come again
+
+
 class DriverSocket:
     """Serves one virtual UPS; raises OSError when the socket cannot be made."""
 
@@ -51,7 +54,9 @@ class DriverSocket:
         ready, _, _ = select.select([self._server, *self._peers], [], [], seconds)
         for one in ready:
             if one is self._server:
-                self._peers[self._server.accept()[0]] = b""
+                peer = self._server.accept()[0]
+                peer.settimeout(PATIENCE)
+                self._peers[peer] = b""
             else:
                 self._hear(one)
 

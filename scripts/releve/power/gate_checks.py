@@ -73,7 +73,7 @@ class UpsLook:
     @property
     def mains_said(self) -> bool:
         """Whether it says where its power comes from."""
-        return bool(self.status & {"OL", "OB"})
+        return bool(self.status & {"OL", "OB", "TRIM", "BOOST"})
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -259,7 +259,7 @@ def _own_thresholds(ups: UpsLook) -> Check:
     charge = number(ups.variables.get("battery.charge.low"))
     runtime = seconds_of(ups.variables, "battery.runtime.low")
     capacity = ups.record.capacity_seconds if ups.record else None
-    shown = f"charge.low {charge or 0:g} %, runtime.low {runtime or 0:g} s"
+    shown = f"charge.low {_told(charge, ' %')}, runtime.low {_told(runtime, ' s')}"
     ours = "driver.flag.ignorelb" in ups.variables
     early = (charge or 0) >= CHARGE_LOW_MOST or (capacity is not None and (runtime or 0) > capacity)
     remedy = (
@@ -267,6 +267,10 @@ def _own_thresholds(ups: UpsLook) -> Check:
         " thresholds (ignorelb): as it is, each short cut stops the site"
     )
     return _check("own-thresholds", ours or not early, shown, remedy, ups.name)
+
+
+def _told(value: float | None, unit: str) -> str:
+    return "not told" if value is None else f"{value:g}{unit}"
 
 
 def _low_battery(ups: UpsLook) -> Check:

@@ -23,13 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from releve.power.upsd import place_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 POLL = 1.0  # seconds between two looks
 ANSWER = 0.8  # seconds that an answer may take
 MAINTENANCE = 4 * 3600  # seconds after which a forgotten maintenance file counts no more
-UPSD_PORT = 3493
 ECHO_REQUEST, ECHO_REPLY = 8, 0
 MAINS_THERE, MAINS_GONE = 0, 1  # exit codes of the evidence command; any other: not known
 LOG = logging.getLogger("hostrule")
@@ -74,10 +75,9 @@ def hears_anybody(config: Config) -> bool:
 
 
 def _connects(server: str) -> bool:
-    address, _, port = server.partition(":")
     try:
-        socket.create_connection((address, int(port or UPSD_PORT)), ANSWER).close()
-    except OSError:
+        socket.create_connection(place_of(server), ANSWER).close()
+    except (OSError, ValueError, OverflowError):  # a place that is none hears nobody
         return False
     return True
 
@@ -191,7 +191,7 @@ class HostRule:
             age = time.time() - self.config.maintenance.stat().st_mtime
         except OSError:
             return False
-        return age < MAINTENANCE
+        return abs(age) < MAINTENANCE  # a clock that was set back makes no maintenance of days
 
 
 def main(arguments: list[str]) -> int:

@@ -297,7 +297,7 @@ def charge_left(charge: float | None, load: float | None, known: Known) -> float
 
 def voltage_limit(site: Site, known: Known) -> float | None:
     """Return the voltage that the discharge showed when need / derate was left, or None."""
-    if known.capacity_seconds is None or known.stood_still("voltage"):
+    if known.capacity_seconds is None or known.stood_still("voltage") or site.derate <= 0:
         return None
     at = known.capacity_seconds - site.need / site.derate
     curve = [(p.seconds, p.voltage) for p in known.curve if p.voltage is not None]

@@ -130,15 +130,20 @@ def unmounted(storage_cfg: str, fstab: str, mounts: str) -> frozenset[str]:
 
     Proxmox VE calls such a folder usable, and would make a disk anew on the one below.
     """
-    wanted = {words[1] for line in fstab.splitlines() if len(words := line.split()) > 1}
-    wanted = {one for one in wanted if one.startswith("/") and one != "/"}
-    there = {words[1] for line in mounts.splitlines() if len(words := line.split()) > 1}
+    wanted = {one for one in _places(fstab) if one.startswith("/")}
+    there = _places(mounts)
     found = set()
     for name, body in _FOLDER_STORAGE.findall(storage_cfg):
         paths = [words[1] for line in body.splitlines() if (words := line.split())[:1] == ["path"]]
         if any(f"{path}/".startswith(f"{one}/") for path in paths for one in wanted - there):
             found.add(name)
     return frozenset(found)
+
+
+def _places(table: str) -> set[str]:
+    """Return where a table of mounts mounts; a comment mounts nothing, / is there."""
+    rows = (line.split() for line in table.splitlines() if not line.lstrip().startswith("#"))
+    return {words[1].rstrip("/") for words in rows if len(words) > 1} - {""}
 
 
 class ThisHost:
@@ -196,7 +201,9 @@ class ThisHost:
 def _pvesh(*words: str) -> subprocess.CompletedProcess[str]:
     argv = ["pvesh", *words]
     try:
-        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
+        return subprocess.run(
+            argv, capture_output=True, text=True, errors="replace", check=False, timeout=120
+        )
     except (OSError, subprocess.SubprocessError) as error:
         return subprocess.CompletedProcess(argv, 1, "", str(error))
 

@@ -89,7 +89,7 @@ def read_state(file: Path) -> State:
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
         return _state_of(said)
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return State()
 
 

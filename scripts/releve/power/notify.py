@@ -234,7 +234,8 @@ def event_alarm(kind: str, ups: str) -> Alarm:
 def _tested(alarm: Alarm, folder: Path) -> bool:
     """Tell whether the UPS is on battery, or back, for a test of ours: no news for anybody.
 
-    By the journal of the test, which grows each second; what goes wrong there is told by it.
+    By the journal of the test, which grows each second; what goes wrong there is told by it. One
+    of tomorrow is of a clock that was set back since, and hides no cut.
     """
     if alarm.topic not in {"nut-onbatt", "nut-online"}:
         return False
@@ -242,7 +243,7 @@ def _tested(alarm: Alarm, folder: Path) -> bool:
         age = time.time() - (folder / f"{alarm.ups}.jsonl").stat().st_mtime
     except OSError:
         return False
-    return age < TEST_SECONDS
+    return abs(age) < TEST_SECONDS
 
 
 def main(arguments: Iterable[str]) -> int:

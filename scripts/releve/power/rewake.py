@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from releve.errors import ReleveError
+from releve.power.readings import FULL, number
 from releve.power.upsd import PORT as UPSD_PORT
 from releve.power.upsd import NoAnswerError, Upsd
 
@@ -125,10 +126,9 @@ def look_at(ups: str, server: str, port: int = UPSD_PORT) -> Look:
         raise NoAnswerError(str(error)) from error
     if "ups.status" not in values:
         raise NoAnswerError(ups)
-    status = frozenset(values["ups.status"].split())
-    with contextlib.suppress(ValueError):
-        return Look(status, float(values.get("battery.charge", "")), clients)
-    return Look(status, None, clients)
+    charge = number(values.get("battery.charge"))
+    believed = charge if charge is not None and 0 <= charge <= FULL else None
+    return Look(frozenset(values["ups.status"].split()), believed, clients)
 
 
 def wake(host: Host, broadcast: str, port: int = WAKE_PORT) -> None:
@@ -281,7 +281,10 @@ class Rewake:
             self._log(f"{self.config.ups}: power event opens: {why}")
 
     def _close_event(self) -> None:
-        self.config.event_file.unlink(missing_ok=True)
+        try:
+            self.config.event_file.unlink(missing_ok=True)
+        except OSError as error:
+            self._log(f"{self.config.event_file}: {error}; the next start finds it open again")
         self.open = False
         self._complete_since = None
         self._log(f"{self.config.ups}: power event closes: every host is logged in")

@@ -12,7 +12,7 @@ import contextlib
 import json
 import math
 import os
-import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -134,13 +134,16 @@ def set_all(found: list[Found], nut: Path, restart: Callable[[str], None]) -> li
 
 def _rewrite(file: Path, change: Callable[..., str], *words: object) -> None:
     """Write a file anew, whole or not at all, with its owner and mode."""
-    text = change(file.read_text(encoding="utf-8"), *words)
+    # Somebody's remark in another encoding stays as it is.
+    text = change(file.read_text(encoding="utf-8", errors="surrogateescape"), *words)
     part = file.with_name(f".{file.name}.part")
-    shutil.copy2(file, part)
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600)  # at no moment can others read what is secret in it
     status = file.stat()
-    with contextlib.suppress(PermissionError):  # of a test, which is nobody's root
-        os.chown(part, status.st_uid, status.st_gid)
-    with part.open("w", encoding="utf-8") as stream:
+    with part.open("w", encoding="utf-8", errors="surrogateescape") as stream:
+        with contextlib.suppress(PermissionError):  # of a test, which is nobody's root
+            os.fchown(stream.fileno(), status.st_uid, status.st_gid)
+        os.fchmod(stream.fileno(), stat.S_IMODE(status.st_mode))
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
@@ -178,7 +181,7 @@ def said_by(link: Upsd, hold: Path = HOLD) -> Callable[[str], Readings | None]:
 
     def say(ups: str) -> Readings | None:
         with contextlib.suppress(OSError):
-            if time.time() - (hold / f"hold-{ups}").stat().st_mtime < HOLD_SECONDS:
+            if abs(time.time() - (hold / f"hold-{ups}").stat().st_mtime) < HOLD_SECONDS:
                 return None
         return readings_of(link, ups)
 
@@ -213,7 +216,7 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         sys.stderr.write(f"power.pyz thresholds: {error}\n")
         return 1
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         sys.stderr.write(
             f"{options.budgets}: no budget can be read there ({error}); run playbooks/power.yml\n"
         )

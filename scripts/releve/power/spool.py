@@ -13,7 +13,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 SPOOL = Path("/var/spool/releve-notify")
 MOST = 500  # files; older ones go first: a spool must not fill a disk
@@ -50,7 +50,8 @@ def raise_alarm(alarm: Alarm, spool: Path = SPOOL) -> Alarm:
 def store(alarm: Alarm, spool: Path = SPOOL) -> None:
     """Write an alarm's file anew, whole or not at all; raises OSError."""
     part = spool / f".{alarm.id}.part"
-    with part.open("w", encoding="utf-8") as stream:
+    # A name that was no UTF-8 somewhere comes with halves of characters, which nobody can send.
+    with part.open("w", encoding="utf-8", errors="replace") as stream:
         json.dump(dataclasses.asdict(alarm), stream, ensure_ascii=False)
         stream.flush()
         os.fsync(stream.fileno())
@@ -65,13 +66,26 @@ def waiting(spool: Path = SPOOL) -> list[Alarm]:
     found = []
     for file in files[-MOST:]:
         try:
-            words = json.loads(file.read_text(encoding="utf-8"))
-            found.append(Alarm(**{**words, "sent": tuple(words["sent"])}))
+            found.append(_alarm_of(json.loads(file.read_text(encoding="utf-8"))))
         except FileNotFoundError:
             continue
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             file.replace(file.with_suffix(".unreadable"))
     return found
+
+
+def _alarm_of(words: dict[str, Any]) -> Alarm:
+    """Return the alarm of a file; raises ValueError, TypeError, KeyError for one that is none.
+
+    One that nobody could send would keep all others from being sent.
+    """
+    alarm = Alarm(**{**words, "sent": tuple(words["sent"])})
+    texts = (alarm.topic, alarm.ups, alarm.text, alarm.id, *alarm.sent)
+    if not all(isinstance(one, str) for one in texts) or alarm.severity not in get_args(Severity):
+        message = "a text is none, or the severity is not known"
+        raise ValueError(message)
+    time.localtime(alarm.at)
+    return alarm
 
 
 def remove(alarm: Alarm, spool: Path = SPOOL) -> None:

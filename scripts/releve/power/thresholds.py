@@ -57,7 +57,7 @@ def thresholds_of(readings: Readings, site: Site, known: Known) -> Thresholds:
         timer = max(0, math.floor(known.capacity_seconds * site.derate - site.need))
     why = _why_not_own(readings, known)
     charge_low = None if why else _charge_low(readings, site, known)
-    if not why and charge_low is None:
+    if not why and (charge_low is None or site.derate <= 0):
         why = "no charge carries the site"
     if why:
         return Thresholds(timer=timer, why=f"{why}: the timer decides, under the UPS's own LB")

@@ -94,7 +94,7 @@ def _ask(monitor: Monitor, trusted: str, folder: str) -> Trust:
     except ssl.SSLCertVerificationError as error:
         fault = f"its certificate is not one that {folder} trusts ({error.verify_message})"
         return Trust(monitor.system, monitor.ups, fault)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         return Trust(monitor.system, monitor.ups, f"no certificate was seen ({error})")
     return Trust(monitor.system, monitor.ups, days=days)
 

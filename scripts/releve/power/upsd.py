@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from releve.errors import CheckError, LaterError
+from releve.power.lint.parse import nut_lines
+from releve.power.lint.read import read_users
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 PORT = 3493
+PORTS = 65536
 TRACK_SECONDS = 10.0  # within which a driver says what became of a command
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
@@ -31,6 +34,21 @@ class NoAnswerError(LaterError):
 
 class NoSuchUserError(CheckError):
     """A user of upsd is not in its file, or may not do what was asked."""
+
+
+def place_of(text: str) -> tuple[str, int]:
+    """Split HOST, HOST:PORT, IPv6 and [IPv6]:PORT; raises ValueError where the port is none."""
+    host, port = text, ""
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    number = int(port or PORT)
+    if not 0 < number < PORTS:
+        message = f"{port} is no port"
+        raise ValueError(message)
+    return host, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +65,14 @@ class User:
     @classmethod
     def read(cls, file: Path, name: str) -> User:
         """Take a user out of upsd.users; raises NoSuchUserError."""
-        section = ""
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
+            text = file.read_bytes().decode("latin-1")
         except OSError as error:
             message = f"{file}: cannot be read ({error.strerror}); run this as root or as user nut"
             raise NoSuchUserError(message) from error
-        for raw in lines:
-            line = raw.strip()
-            if line.startswith("["):
-                section = line.strip("[] ")
-            key, _, value = line.partition("=")
-            if section == name and key.strip() == "password":
-                return cls(name, value.strip().strip('"'))
+        found = read_users(nut_lines(text)).user(name)
+        if found is not None and found.password is not None:
+            return cls(name, found.password)
         message = (
             f"{file}: there is no user [{name}], who may start battery tests; give"
             " nut_primary_test_password and apply playbooks/power.yml"
@@ -113,7 +126,7 @@ class Upsd:
         driver that does not answer in time is believed: only what follows can tell.
         """
         with self._link(ups) as link:
-            for words in (f"USERNAME {user.name}", f"PASSWORD {user.password}"):
+            for words in (f"USERNAME {_quoted(user.name)}", f"PASSWORD {_quoted(user.password)}"):
                 link.ask(words)
             tracked = link.tries("SET TRACKING ON")
             answer = link.ask(f"INSTCMD {ups} {command}").split()
@@ -136,7 +149,7 @@ class Upsd:
                 f" ({error.reason or error}); give both the same authority"
             )
             raise CheckError(message) from error
-        except (OSError, UnicodeError) as error:
+        except (OSError, UnicodeError, OverflowError) as error:
             message = f"{ups}: upsd at {self.server} does not answer ({error})"
             raise NoAnswerError(message) from error
 
@@ -219,6 +232,13 @@ class _Link:
         if said.split()[0:1] in (["ACCESS-DENIED"], ["INVALID-PASSWORD"], ["INVALID-USERNAME"]):
             raise NoSuchUserError(message)
         raise CheckError(message)
+
+
+def _quoted(word: str) -> str:
+    """Return a word so that upsd takes it whole: it takes a line apart as it does its files."""
+    if [line.words for line in nut_lines(f"{word} .\n")] == [(word, ".")]:
+        return word
+    return '"' + re.sub(r'([\\"#])', r"\\\1", word) + '"'
 
 
 def _value(text: str) -> str:

@@ -68,13 +68,20 @@ class Memory:
         try:
             words: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             old = cls(**words)
-        except (OSError, ValueError, TypeError):
+            old.values, old.raised = dict(old.values), list(old.raised)
+            old.settle(now)
+        except (OSError, ValueError, TypeError, AttributeError):
             return fresh
-        for name in ("changed", "battery_moved", "began"):
-            setattr(old, name, min(now, getattr(old, name)))
         # While nobody looked, nothing was missed: silence counts from now.
         old.heard = now
         return old
+
+    def settle(self, now: float) -> None:
+        """Take times that lie ahead, since the clock was set back, for now."""
+        for name in ("heard", "changed", "battery_moved", "began"):
+            setattr(self, name, min(now, getattr(self, name)))
+        self.replace_looks = [one for one in self.replace_looks if one <= now]
+        self.unsafe_since = {word: min(now, at) for word, at in self.unsafe_since.items()}
 
     def write(self, file: Path) -> None:
         """Keep it, whole or not at all."""
@@ -107,6 +114,7 @@ def look(
     `memory` is brought up to date.
     """
     status: set[str] = set()
+    memory.settle(now)
     if variables is not None:
         status = set(variables.get("ups.status", "").split())
         _take_in(memory, now, variables, status)
@@ -118,7 +126,9 @@ def look(
     moves = {"battery.charge", "battery.voltage"} & memory.values.keys()
     if moves and now - memory.battery_moved > STILL_SECONDS:
         wrong["still-battery"] = ""
-    if known.tested and now - max(known.proof or 0.0, memory.began) > PROOF_SECONDS:
+    # A proof of tomorrow is of a clock that was wrong, and of nobody knows when.
+    proof = known.proof if known.proof is not None and known.proof <= now else 0.0
+    if known.tested and now - max(proof, memory.began) > PROOF_SECONDS:
         wrong["no-proof"] = ""
     for word, since in memory.unsafe_since.items():
         if now - since > UNSAFE_SECONDS:

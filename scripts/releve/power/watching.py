@@ -82,7 +82,7 @@ class Watch:
     def step(self, now: float) -> None:
         """Look at each UPS once, tell what is new, write what Prometheus reads."""
         shots = []
-        keep = now - self.kept >= KEEP_SECONDS
+        keep = not 0 <= now - self.kept < KEEP_SECONDS
         for one in self.upses:
             file = self.places.state / f"{one.name}.json"
             memory = self.memories.setdefault(one.name, Memory.read(file, now))

@@ -294,6 +294,13 @@ def test_a_charge_that_never_rises_keeps_nobody_dark_for_ever(site: Site) -> Non
     assert {name for _at, name in site.woken} == {"nas", "gw"}
 
 
+@pytest.mark.parametrize("charge", ["nan", "inf", "-1", "255", "N/A", "1_0", ""])
+def test_a_charge_that_is_none_keeps_nobody_dark(site: Site, charge: str) -> None:
+    site.upsd.charge = charge
+    assert site.rewake is not None
+    assert ask_upsd(site.rewake.config).charge is None
+
+
 def test_a_ups_without_a_charge_still_gets_its_hosts_back(site: Site) -> None:
     site.upsd.status = "OB"
     site.run(2)
