@@ -10,6 +10,9 @@ LC_ALL=C.UTF-8
 # As apt and pip do: believe the machine's own list of authorities.
 SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 export PATH LC_ALL SSL_CERT_FILE
+# Python programs start here by the thousand, and Ansible forks one for each task: where an image
+# asks to keep no bytecode, each of them would compile all that it imports.
+unset PYTHONDONTWRITEBYTECODE
 
 # What the tools themselves need, what the lab needs, and what only the tests need.
 # shellcheck disable=SC2034  # used by the scripts that source this file
