@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from releve.lab.topology import Lab
 
 WORKERS = 2
-PATIENCE_SECONDS = 900
+PATIENCE_SECONDS = 1800  # most of it beside other tests, on a slow machine
 # Of our own: a role would otherwise be run out of the copy, or in another scenario's folder.
 FOREIGN = ("MOLECULE_EPHEMERAL_DIRECTORY", "MOLECULE_FILE", "MOLECULE_SCENARIO_DIRECTORY")
 
