@@ -2,8 +2,8 @@
 
 Either looked up here, on the host itself, or read from a JSON file that somebody gathered there:
 `{"live": true, "addresses": ["192.0.2.1"], "names": ["pve1"], "drivers": ["usbhid-ups"], "files":
-{"upsmon.conf": {"mode": "0640", "owner": "root", "group": "nut"}}, "kill_power_flag": false}`,
-each key of which may be absent: then it is not known.
+{"upsmon.conf": {"mode": "0640", "owner": "root", "group": "nut"}}, "kill_power_flag": false,
+"run_as_exists": true}`, each key of which may be absent: then it is not known.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def look(conf: Configuration, folder: Path) -> Configuration:
     """Add what this host says of itself; `folder` is where its files were read from."""
     upsmon = conf.upsmon
     flag = upsmon.value("POWERDOWNFLAG") if upsmon else None
+    runs_as = upsmon.value("RUN_AS_USER") if upsmon else None
     certificates = upsmon.value("CERTPATH") if upsmon else None
     facts = Facts(
         live=True,
@@ -39,6 +40,7 @@ def look(conf: Configuration, folder: Path) -> Configuration:
         drivers=_drivers(DRIVERS),
         access={name: found for name in FILES if (found := _access(folder / name))},
         flag_exists=Path(flag).exists() if flag else False,
+        run_as_exists=_is_user(runs_as) if runs_as else None,
         paths={certificates: Path(certificates).is_dir()} if certificates else {},
         scripts=scripts(conf, folder),
     )
@@ -73,6 +75,14 @@ def addresses() -> frozenset[str] | None:
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
     return frozenset(one["local"] for link in links for one in link.get("addr_info", []))
+
+
+def _is_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _drivers(folder: Path) -> frozenset[str] | None:
@@ -120,5 +130,6 @@ def facts_of(content: dict[str, Any]) -> Facts:
             for name, one in content.get("files", {}).items()
         },
         flag_exists=content.get("kill_power_flag"),
+        run_as_exists=content.get("run_as_exists"),
         paths={str(path): bool(there) for path, there in content.get("paths", {}).items()},
     )

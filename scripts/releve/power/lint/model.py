@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 FILES = ("nut.conf", "ups.conf", "upsd.conf", "upsd.users", "upsmon.conf", "upssched.conf")
 _PRIMARY = ("primary", "master")
 ROLES = (*_PRIMARY, "secondary", "slave")
+# Of upsmon.conf: a negative value is ignored, and what stood there before holds.
+NOT_NEGATIVE = frozenset(
+    ["FINALDELAY", "MINSUPPLIES", "POLLFAIL_LOG_THROTTLE_MAX", "POLLFREQ", "POLLFREQALERT"]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +206,16 @@ class UpsmonConf:
         return found.words[1] if found else None
 
     def number(self, name: str, default: int) -> int:
-        """Return a directive as NUT's atoi reads it."""
-        found = self.value(name)
-        return default if found is None else atoi(found)
+        """Return a directive as NUT's atoi reads it; of some it leaves out what is negative."""
+        said = [atoi(line.words[1]) for line in self.all(name)]
+        taken = [one for one in said if one >= 0 or name not in NOT_NEGATIVE]
+        return taken[-1] if taken else default
+
+    @property
+    def stays(self) -> bool:
+        """Whether upsmon keeps its login while its host stops, by SHUTDOWNEXIT."""
+        said = (self.value("SHUTDOWNEXIT") or "yes").lower()
+        return said in ("no", "off", "false") or atoi(said) != 0
 
     def executes(self, event: str) -> bool:
         """Tell whether NOTIFYCMD is called for an event; without a flag it is not."""
@@ -284,6 +295,7 @@ class Facts:
     drivers: frozenset[str] | None = None
     access: dict[str, Access] = field(default_factory=dict)
     flag_exists: bool | None = None
+    run_as_exists: bool | None = None  # the user of RUN_AS_USER
     paths: dict[str, bool] = field(default_factory=dict)
     scripts: dict[str, str] = field(default_factory=dict)
 

@@ -152,8 +152,7 @@ def guests_unwaited(conf: Configuration) -> Iterator[Spot]:
         return
     after = has_word(conf.units.of(GUESTS, "After"), MONITOR)
     before = has_word(conf.units.of(MONITOR, "Before"), GUESTS)
-    stays = (conf.upsmon.value("SHUTDOWNEXIT") or "yes").lower() not in ("yes", "on", "true", "0")
-    if not ((after or before) and stays):
+    if not ((after or before) and conf.upsmon.stays):
         found = conf.upsmon.last("SHUTDOWNEXIT")
         yield Spot("upsmon.conf", found.number if found else 0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from releve.power.lint import drivers
+from releve.power.lint import drivers, looks
 from releve.power.lint.driver_values import MIBS
 from releve.power.lint.finding import Rules, Spot
 from releve.power.lint.parse import atoi
@@ -94,12 +94,12 @@ def no_port(conf: Configuration) -> Iterator[Spot]:
     "the driver of [{at}] finds no device by itself, and ends at start with port = auto",
     "name the line (/dev/ttyS0, or better /dev/serial/by-id/...) or the address",
 )
-def port_auto(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def port_auto(one: Section) -> Iterator[Spot]:
     """Find a word that only USB drivers know."""
-    for one in conf.sections:
-        found = one.find("port")
-        if one.driver in drivers.SERIAL | {"snmp-ups"} and found and found.value == "auto":
-            yield Spot(FILE, found.line, one.name)
+    found = one.find("port")
+    if one.driver in drivers.SERIAL | {"snmp-ups"} and found and found.value == "auto":
+        yield Spot(FILE, found.line, one.name)
 
 
 @RULES.refuse(
@@ -247,12 +247,12 @@ def _may_take(one: Section, other: Section) -> bool:
     " then finds nothing",
     "match by serial number, or by `busport`",
 )
-def usb_number(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def usb_number(one: Section) -> Iterator[Spot]:
     """Find a match that does not last."""
-    for one in conf.sections:
-        found = one.find("device") if _is_usb(one) else None
-        if found:
-            yield Spot(FILE, found.line, one.name)
+    found = one.find("device") if _is_usb(one) else None
+    if found:
+        yield Spot(FILE, found.line, one.name)
 
 
 @RULES.warn(
@@ -260,11 +260,11 @@ def usb_number(conf: Configuration) -> Iterator[Spot]:
     "[{at}] is cut over the network, which is down when the late hook sends the command",
     "arm the cut before the network goes, with a delay of at least the remaining stop time",
 )
-def network_driver(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def network_driver(one: Section) -> Iterator[Spot]:
     """Find a UPS that the late hook cannot reach."""
-    for one in conf.sections:
-        if one.driver in drivers.NETWORK:
-            yield _at_driver(one)
+    if one.driver in drivers.NETWORK:
+        yield _at_driver(one)
 
 
 @RULES.warn(
@@ -273,12 +273,12 @@ def network_driver(conf: Configuration) -> Iterator[Spot]:
     "leave mibs out, or take a name of snmp-ups(8); `pw` is called eaton_pw_nm2 now, `pxgx_ups`"
     " eaton_pxg_ups",
 )
-def mib_unknown(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def mib_unknown(one: Section) -> Iterator[Spot]:
     """Find a table that was renamed, or never was."""
-    for one in conf.sections:
-        found = one.find("mibs") if one.driver == "snmp-ups" else None
-        if found and found.value not in MIBS:
-            yield Spot(FILE, found.line, f"{one.name}:{found.value}")
+    found = one.find("mibs") if one.driver == "snmp-ups" else None
+    if found and found.value not in MIBS:
+        yield Spot(FILE, found.line, f"{one.name}:{found.value}")
 
 
 @RULES.warn(
@@ -286,14 +286,14 @@ def mib_unknown(conf: Configuration) -> Iterator[Spot]:
     "[{at}] uses a default SNMP community: whoever is on the network may read, or cut",
     "set a community of its own, or SNMP v3",
 )
-def default_community(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def default_community(one: Section) -> Iterator[Spot]:
     """Find an open door."""
-    for one in conf.sections:
-        version = (one.value("snmp_version") or "v1").lower()
-        community = one.value("community") or "public"
-        if one.driver == "snmp-ups" and version != "v3" and community in ("public", "private"):
-            found = one.find("community")
-            yield Spot(FILE, found.line if found else one.line, one.name)
+    version = (one.value("snmp_version") or "v1").lower()
+    community = one.value("community") or "public"
+    if one.driver == "snmp-ups" and version != "v3" and community in ("public", "private"):
+        found = one.find("community")
+        yield Spot(FILE, found.line if found else one.line, one.name)
 
 
 @RULES.warn(

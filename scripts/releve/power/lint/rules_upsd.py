@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from releve.power.lint import looks
 from releve.power.lint.address import EVERYWHERE, address_of, alike, is_loopback
 from releve.power.lint.finding import Rules, Spot
 
@@ -160,11 +161,11 @@ def broken(conf: Configuration) -> Iterator[Spot]:
     "the password of [{at}] ends at its #, which begins a comment: nobody knows the shorter one",
     "use A-Z a-z 0-9 _ - only",
 )
-def password_cut(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_user
+def password_cut(one: User) -> Iterator[Spot]:
     """Find a password that is shorter than it looks."""
-    for one in conf.users.users if conf.users else ():
-        if one.cut:
-            yield Spot(USERS, one.password_line, one.name)
+    if one.cut:
+        yield Spot(USERS, one.password_line, one.name)
 
 
 @RULES.warn(
@@ -172,11 +173,11 @@ def password_cut(conf: Configuration) -> Iterator[Spot]:
     "the password of [{at}] ends at its blank or its =: upsd leaves out what follows on the line",
     "use A-Z a-z 0-9 _ - only; in quotes it reaches upsd's file, and no login",
 )
-def password_short(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_user
+def password_short(one: User) -> Iterator[Spot]:
     """Find a password that two files may agree on, and that is not what was meant."""
-    for one in conf.users.users if conf.users else ():
-        if one.short:
-            yield Spot(USERS, one.password_line, one.name)
+    if one.short:
+        yield Spot(USERS, one.password_line, one.name)
 
 
 @RULES.warn(
@@ -184,11 +185,11 @@ def password_short(conf: Configuration) -> Iterator[Spot]:
     "[{at}] has no password that upsd could read: it is refused",
     "give it one of A-Z a-z 0-9 _ -",
 )
-def no_password(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_user
+def no_password(one: User) -> Iterator[Spot]:
     """Find a user who is never let in."""
-    for one in conf.users.users if conf.users else ():
-        if one.password is None:
-            yield Spot(USERS, one.line, one.name)
+    if one.password is None:
+        yield Spot(USERS, one.line, one.name)
 
 
 @RULES.warn(
@@ -236,12 +237,12 @@ def password_characters(conf: Configuration) -> Iterator[Spot]:
     "[{at}] logs in as a monitor and may also SET or send commands to the UPS",
     "give tests and commands a user of their own",
 )
-def too_strong(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_user
+def too_strong(one: User) -> Iterator[Spot]:
     """Find a monitor that may more than watch."""
-    for one in conf.users.users if conf.users else ():
-        sets = "set" in (action.lower() for action in one.actions)
-        if one.roles and (sets or one.commands):
-            yield Spot(USERS, one.line, one.name)
+    sets = "set" in (action.lower() for action in one.actions)
+    if one.roles and (sets or one.commands):
+        yield Spot(USERS, one.line, one.name)
 
 
 @RULES.warn(
@@ -249,8 +250,8 @@ def too_strong(conf: Configuration) -> Iterator[Spot]:
     "[{at}] has neither a role nor a right, so that its login is denied",
     "add `upsmon primary` or `upsmon secondary`, or remove it",
 )
-def without_rights(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_user
+def without_rights(one: User) -> Iterator[Spot]:
     """Find a user for nothing."""
-    for one in conf.users.users if conf.users else ():
-        if not one.roles and not one.actions and not one.commands:
-            yield Spot(USERS, one.line, one.name)
+    if not one.roles and not one.actions and not one.commands:
+        yield Spot(USERS, one.line, one.name)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from releve.power.lint import drivers
+from releve.power.lint import drivers, looks
 from releve.power.lint.command import Effect, effect_of, uses_sudo
 from releve.power.lint.finding import Rules, Spot
-from releve.power.lint.parse import atoi
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from releve.power.lint.model import Configuration, UpsmonConf
 
@@ -40,7 +39,6 @@ EVENTS = frozenset(
         "NOTBYPASS",
     ]
 )
-HOSTSYNC_LEAST, FINALDELAY_MOST, DEADTIME_MOST = 15, 30, 120  # seconds
 
 
 def flag_file(conf: UpsmonConf) -> str | None:
@@ -48,19 +46,15 @@ def flag_file(conf: UpsmonConf) -> str | None:
     return conf.value("POWERDOWNFLAG") or None  # an empty one is never written
 
 
-def _command(conf: Configuration) -> tuple[str | None, int]:
-    found = conf.upsmon.last("SHUTDOWNCMD") if conf.upsmon else None
-    return (found.words[1], found.number) if found else (None, 0)
-
-
 @RULES.refuse(
     "UM_NO_MONITOR",
     "upsmon watches nothing",
     "add `MONITOR UPS@HOST 1 USER PASSWORD primary` (or secondary)",
 )
-def no_monitor(conf: Configuration) -> Iterator[Spot]:
+@looks.at_upsmon
+def no_monitor(upsmon: UpsmonConf) -> Iterator[Spot]:
     """Find a monitor that does not look."""
-    if conf.upsmon and not conf.upsmon.monitors:
+    if not upsmon.monitors:
         yield Spot(FILE)
 
 
@@ -69,9 +63,10 @@ def no_monitor(conf: Configuration) -> Iterator[Spot]:
     "this MONITOR line has four words after it instead of five, and upsmon ends at once",
     "write UPS@HOST, power value, user, password, role; a # in the password ends the line",
 )
-def monitor_fatal(conf: Configuration) -> Iterator[Spot]:
+@looks.at_upsmon
+def monitor_fatal(upsmon: UpsmonConf) -> Iterator[Spot]:
     """Find the old style, or a line that a # has cut."""
-    yield from (Spot(FILE, line) for line in (conf.upsmon.fatal if conf.upsmon else ()))
+    yield from (Spot(FILE, line) for line in upsmon.fatal)
 
 
 @RULES.warn(
@@ -79,9 +74,10 @@ def monitor_fatal(conf: Configuration) -> Iterator[Spot]:
     "upsmon ignores this MONITOR line",
     "write each UPS once: UPS@HOST, power value, user, password, role",
 )
-def monitor_useless(conf: Configuration) -> Iterator[Spot]:
+@looks.at_upsmon
+def monitor_useless(upsmon: UpsmonConf) -> Iterator[Spot]:
     """Find a line that is incomplete, or there twice."""
-    yield from (Spot(FILE, line) for line in (conf.upsmon.useless if conf.upsmon else ()))
+    yield from (Spot(FILE, line) for line in upsmon.useless)
 
 
 @RULES.warn(
@@ -102,12 +98,12 @@ def role_unknown(conf: Configuration) -> Iterator[Spot]:
     "give each UPS the number of this host's supplies that it feeds, and MINSUPPLIES what the host"
     " needs",
 )
-def power_too_low(conf: Configuration) -> Iterator[Spot]:
+@looks.at_upsmon
+def power_too_low(upsmon: UpsmonConf) -> Iterator[Spot]:
     """Find what upsmon calls an impossible power configuration."""
-    if conf.upsmon and conf.upsmon.monitors:
-        least = conf.upsmon.number("MINSUPPLIES", 1)
-        if least >= 0 and conf.upsmon.supplies < least:
-            yield Spot(FILE, at=f"{conf.upsmon.supplies}, less than MINSUPPLIES ({least})")
+    least = upsmon.number("MINSUPPLIES", 1)
+    if upsmon.monitors and upsmon.supplies < least:
+        yield Spot(FILE, at=f"{upsmon.supplies}, less than MINSUPPLIES ({least})")
 
 
 @RULES.refuse(
@@ -115,11 +111,11 @@ def power_too_low(conf: Configuration) -> Iterator[Spot]:
     "with MINSUPPLIES 0 no loss of power ever stops this host",
     "set MINSUPPLIES to the number of supplies that the host needs",
 )
-def never_stops(conf: Configuration) -> Iterator[Spot]:
+@looks.at_upsmon
+def never_stops(upsmon: UpsmonConf) -> Iterator[Spot]:
     """Find a monitor that only looks."""
-    if conf.upsmon and conf.upsmon.number("MINSUPPLIES", 1) == 0:
-        found = conf.upsmon.last("MINSUPPLIES")
-        yield Spot(FILE, found.number if found else 0)
+    if upsmon.number("MINSUPPLIES", 1) == 0:
+        yield looks.at_directive(upsmon, "MINSUPPLIES")
 
 
 @RULES.warn(
@@ -141,70 +137,58 @@ def power_zero(conf: Configuration) -> Iterator[Spot]:
     "there is no SHUTDOWNCMD: this host is never stopped",
     'add SHUTDOWNCMD "/sbin/shutdown -h +0"',
 )
-def no_command(conf: Configuration) -> Iterator[Spot]:
+@looks.at_upsmon
+def no_command(upsmon: UpsmonConf) -> Iterator[Spot]:
     """Find a host that is left to its end."""
-    if conf.upsmon and _command(conf)[0] is None:
+    if upsmon.value("SHUTDOWNCMD") is None:
         yield Spot(FILE)
 
 
-@RULES.refuse(
+def _commands_that(is_wrong: Callable[[str], bool]) -> looks.Find:
+    """Return what finds a SHUTDOWNCMD of some kind."""
+
+    @looks.at_upsmon
+    def find(upsmon: UpsmonConf) -> Iterator[Spot]:
+        command = upsmon.value("SHUTDOWNCMD")
+        if command is not None and is_wrong(command):
+            yield looks.at_directive(upsmon, "SHUTDOWNCMD")
+
+    return find
+
+
+RULES.refuse(
     "UM_SHUTDOWNCMD_NOOP",
     "SHUTDOWNCMD stops nothing (NUT takes only its first word, or what is in quotes)",
     'write SHUTDOWNCMD "/sbin/shutdown -h +0"',
-)
-def command_idle(conf: Configuration) -> Iterator[Spot]:
-    """Find a command that does nothing."""
-    command, line = _command(conf)
-    if command is not None and effect_of(command) is Effect.NOTHING:
-        yield Spot(FILE, line)
+)(_commands_that(lambda command: effect_of(command) is Effect.NOTHING))
 
 
-@RULES.refuse(
+RULES.refuse(
     "UM_SHUTDOWNCMD_CUTS",
     "SHUTDOWNCMD sends the cut to the UPS while this host and others still run",
     'write SHUTDOWNCMD "/sbin/shutdown -h +0" and leave the cut to the late hook',
-)
-def command_cuts(conf: Configuration) -> Iterator[Spot]:
-    """Find a command that takes the power away."""
-    command, line = _command(conf)
-    if command is not None and effect_of(command) is Effect.CUTS:
-        yield Spot(FILE, line)
+)(_commands_that(lambda command: effect_of(command) is Effect.CUTS))
 
 
-@RULES.refuse(
+RULES.refuse(
     "UM_SHUTDOWNCMD_REBOOTS",
     "SHUTDOWNCMD restarts this host: it is up again when the output goes off",
     'write SHUTDOWNCMD "/sbin/shutdown -h +0"',
-)
-def command_reboots(conf: Configuration) -> Iterator[Spot]:
-    """Find a command that brings the host back."""
-    command, line = _command(conf)
-    if command is not None and effect_of(command) is Effect.REBOOTS:
-        yield Spot(FILE, line)
+)(_commands_that(lambda command: effect_of(command) is Effect.REBOOTS))
 
 
-@RULES.warn(
+RULES.warn(
     "UM_SHUTDOWNCMD_SUDO",
     "SHUTDOWNCMD asks sudo, which may be absent or ask back; root runs it anyway",
     'write SHUTDOWNCMD "/sbin/shutdown -h +0"',
-)
-def command_sudo(conf: Configuration) -> Iterator[Spot]:
-    """Find a command that may ask for a password."""
-    command, line = _command(conf)
-    if command is not None and uses_sudo(command):
-        yield Spot(FILE, line)
+)(_commands_that(uses_sudo))
 
 
-@RULES.warn(
+RULES.warn(
     "UM_SHUTDOWN_PLUS_ONE_MINUTE",
     "`shutdown` without a time, or with a later one, waits a minute or more on battery",
     'write SHUTDOWNCMD "/sbin/shutdown -h +0", with the quotes',
-)
-def command_late(conf: Configuration) -> Iterator[Spot]:
-    """Find a command that waits."""
-    command, line = _command(conf)
-    if command is not None and effect_of(command) is Effect.LATE:
-        yield Spot(FILE, line)
+)(_commands_that(lambda command: effect_of(command) is Effect.LATE))
 
 
 @RULES.refuse(
@@ -255,11 +239,35 @@ def flag_on_secondary(conf: Configuration) -> Iterator[Spot]:
     "all of upsmon runs as root",
     "leave RUN_AS_USER out: a small parent as root is enough",
 )
-def as_root(conf: Configuration) -> Iterator[Spot]:
+@looks.at_upsmon
+def as_root(upsmon: UpsmonConf) -> Iterator[Spot]:
     """Find a monitor with too many rights."""
-    found = conf.upsmon.last("RUN_AS_USER") if conf.upsmon else None
-    if found and found.words[1] == "root":
-        yield Spot(FILE, found.number)
+    if upsmon.value("RUN_AS_USER") == "root":
+        yield looks.at_directive(upsmon, "RUN_AS_USER")
+
+
+@RULES.refuse(
+    "UM_RUN_AS_NOBODY",
+    "this host has no user {at} for RUN_AS_USER: upsmon ends at once",
+    "leave RUN_AS_USER out",
+)
+def as_nobody(conf: Configuration) -> Iterator[Spot]:
+    """Find a user that get_user_pwent() does not."""
+    if conf.upsmon and conf.facts.run_as_exists is False:
+        yield looks.at_directive(conf.upsmon, "RUN_AS_USER", conf.upsmon.value("RUN_AS_USER") or "")
+
+
+@RULES.warn(
+    "UM_RUN_AS_OTHER",
+    "upsmon shall run as {at}, whom Debian does not have: unless somebody made that user, and lets"
+    " it read upsmon.conf, upsmon ends at once or never reloads",
+    "leave RUN_AS_USER out: Debian's NUT runs as user nut",
+)
+def as_other(conf: Configuration) -> Iterator[Spot]:
+    """Find a user of another system."""
+    found = conf.upsmon.value("RUN_AS_USER") if conf.upsmon else None
+    if conf.upsmon and found not in (None, "nut", "root") and conf.facts.run_as_exists is None:
+        yield looks.at_directive(conf.upsmon, "RUN_AS_USER", found or "")
 
 
 @RULES.warn(
@@ -267,12 +275,12 @@ def as_root(conf: Configuration) -> Iterator[Spot]:
     "{at} is given more than once: the last one counts",
     "keep one",
 )
-def duplicate(conf: Configuration) -> Iterator[Spot]:
+@looks.at_upsmon
+def duplicate(upsmon: UpsmonConf) -> Iterator[Spot]:
     """Find a setting with two values."""
-    for name in ONCE if conf.upsmon else ():
-        found = conf.upsmon.all(name) if conf.upsmon else []
-        if len(found) > 1:
-            yield Spot(FILE, found[-1].number, name)
+    for name in ONCE:
+        if len(upsmon.all(name)) > 1:
+            yield looks.at_directive(upsmon, name, name)
 
 
 @RULES.warn(
@@ -280,9 +288,10 @@ def duplicate(conf: Configuration) -> Iterator[Spot]:
     "upsmon 2.8.1 does not know {at} and goes on without it",
     "see upsmon.conf(5) of NUT 2.8.1; capitals and the number of words count",
 )
-def unknown_directive(conf: Configuration) -> Iterator[Spot]:
+@looks.at_upsmon
+def unknown_directive(upsmon: UpsmonConf) -> Iterator[Spot]:
     """Find a wish without effect."""
-    for one in conf.upsmon.unknown if conf.upsmon else ():
+    for one in upsmon.unknown:
         yield Spot(FILE, one.line, one.name if one.shown else "this line")
 
 
@@ -291,9 +300,10 @@ def unknown_directive(conf: Configuration) -> Iterator[Spot]:
     "upsmon cannot read this line and goes on without it",
     "a # in quotes needs a backslash before it; passwords are best of A-Z a-z 0-9 _ -",
 )
-def broken(conf: Configuration) -> Iterator[Spot]:
+@looks.at_upsmon
+def broken(upsmon: UpsmonConf) -> Iterator[Spot]:
     """Find a line that the parser gave up."""
-    yield from (Spot(FILE, line) for line in (conf.upsmon.broken if conf.upsmon else ()))
+    yield from (Spot(FILE, line) for line in upsmon.broken)
 
 
 @RULES.warn(
@@ -301,9 +311,10 @@ def broken(conf: Configuration) -> Iterator[Spot]:
     "NOTIFYFLAG and NOTIFYMSG of NUT 2.8.1 know no {at}",
     "join SYSLOG, WALL, EXEC or IGNORE with + and no blank, after an event of upsmon.conf(5)",
 )
-def bad_flag(conf: Configuration) -> Iterator[Spot]:
+@looks.at_upsmon
+def bad_flag(upsmon: UpsmonConf) -> Iterator[Spot]:
     """Find a flag or an event that upsmon ignores."""
-    for line in conf.upsmon.settings if conf.upsmon else ():
+    for line in upsmon.settings:
         if line.words[0] in ("NOTIFYFLAG", "NOTIFYMSG"):
             wrong = [] if line.words[1].upper() in EVENTS else [line.words[1]]
             if line.words[0] == "NOTIFYFLAG":
@@ -318,77 +329,10 @@ def bad_flag(conf: Configuration) -> Iterator[Spot]:
     "an event has EXEC and there is no NOTIFYCMD to execute",
     "add NOTIFYCMD, or leave EXEC out",
 )
-def exec_nothing(conf: Configuration) -> Iterator[Spot]:
+@looks.at_upsmon
+def exec_nothing(upsmon: UpsmonConf) -> Iterator[Spot]:
     """Find a call of nothing."""
-    if conf.upsmon and conf.upsmon.value("NOTIFYCMD") is None:
-        flags = conf.upsmon.all("NOTIFYFLAG")
+    if upsmon.value("NOTIFYCMD") is None:
+        flags = upsmon.all("NOTIFYFLAG")
         found = [line for line in flags if "EXEC" in line.words[2].split("+")]
         yield from (Spot(FILE, line.number) for line in found[:1])
-
-
-@RULES.warn(
-    "UM_HOSTSYNC_DEFAULT",
-    "clients may log in, and the primary waits {at} s for them",
-    "set HOSTSYNC to the longest stop of a client, as the budget says",
-)
-def hostsync(conf: Configuration) -> Iterator[Spot]:
-    """Find a primary that leaves too early."""
-    names = ("slave", "secondary")
-    users = conf.users.users if conf.users else ()
-    expected = any(role.lower() in names for user in users for role in user.roles)
-    if conf.upsmon and expected:
-        seconds = conf.upsmon.number("HOSTSYNC", HOSTSYNC_LEAST)
-        if seconds <= HOSTSYNC_LEAST:
-            found = conf.upsmon.last("HOSTSYNC")
-            yield Spot(FILE, found.number if found else 0, str(seconds))
-
-
-@RULES.warn(
-    "UM_FINALDELAY_LONG",
-    "FINALDELAY spends {at} s of battery after the decision",
-    "set FINALDELAY to 5",
-)
-def finaldelay(conf: Configuration) -> Iterator[Spot]:
-    """Find a delay that burns battery."""
-    found = conf.upsmon.last("FINALDELAY") if conf.upsmon else None
-    if conf.upsmon and found and conf.upsmon.number("FINALDELAY", 0) > FINALDELAY_MOST:
-        yield Spot(FILE, found.number, str(conf.upsmon.number("FINALDELAY", 0)))
-
-
-@RULES.warn(
-    "UM_DEADTIME_HUGE",
-    "a UPS that is silent on battery is waited for {at} s",
-    "set DEADTIME to three times the slower of POLLFREQ and POLLFREQALERT",
-)
-def deadtime(conf: Configuration) -> Iterator[Spot]:
-    """Find a patience that outlasts the battery."""
-    found = conf.upsmon.last("DEADTIME") if conf.upsmon else None
-    if conf.upsmon and found and conf.upsmon.number("DEADTIME", 0) > DEADTIME_MOST:
-        yield Spot(FILE, found.number, str(conf.upsmon.number("DEADTIME", 0)))
-
-
-@RULES.warn(
-    "UM_POLL_INVALID",
-    "{at} is not a number of seconds above 0: upsmon polls without a pause",
-    "set POLLFREQ and POLLFREQALERT to 5 or less",
-)
-def poll_invalid(conf: Configuration) -> Iterator[Spot]:
-    """Find a pause of nothing; a negative one is ignored."""
-    for name in ("POLLFREQ", "POLLFREQALERT") if conf.upsmon else ():
-        found = conf.upsmon.last(name) if conf.upsmon else None
-        if found and atoi(found.words[1]) == 0:
-            yield Spot(FILE, found.number, name)
-
-
-@RULES.warn(
-    "UM_DEADTIME_SHORT",
-    "DEADTIME is not above POLLFREQ and POLLFREQALERT: each poll that is late makes a dead UPS",
-    "set DEADTIME to three times the slower of POLLFREQ and POLLFREQALERT",
-)
-def deadtime_short(conf: Configuration) -> Iterator[Spot]:
-    """Find a patience of less than one poll."""
-    if conf.upsmon:
-        slowest = max(conf.upsmon.number("POLLFREQ", 5), conf.upsmon.number("POLLFREQALERT", 5))
-        found = conf.upsmon.last("DEADTIME") or conf.upsmon.last("POLLFREQ")
-        if conf.upsmon.number("DEADTIME", 15) <= slowest:
-            yield Spot(FILE, found.number if found else 0)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from releve.power.delays import MINUTE, OFF_LEAST, Q_ON_LEAST, Device, is_cyberpower
-from releve.power.lint import drivers
+from releve.power.lint import drivers, looks
 from releve.power.lint.driver_values import wrong_values
 from releve.power.lint.finding import Rules, Spot
 from releve.power.lint.parse import atoi
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from releve.power.lint.model import Configuration, Option, Section
 
@@ -58,11 +58,11 @@ def poll_invalid(conf: Configuration) -> Iterator[Spot]:
     "the driver of this device does not take the value of {at} (or misses it) and ends at start",
     "see the driver's man page for what it takes",
 )
-def option_value(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def option_value(one: Section) -> Iterator[Spot]:
     """Find a value that a driver would die of."""
-    for one in conf.sections:
-        for name, option in wrong_values(one):
-            yield _spot(one, option, f"{one.name}:{name}")
+    for name, option in wrong_values(one):
+        yield _spot(one, option, f"{one.name}:{name}")
 
 
 @RULES.note(
@@ -70,11 +70,11 @@ def option_value(conf: Configuration) -> Iterator[Spot]:
     "the off delay of [{at}] is not set, so that the driver's own few seconds hold",
     "set offdelay to 60 and ondelay to 120",
 )
-def off_default(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def off_default(one: Section) -> Iterator[Spot]:
     """Find a delay that nobody chose."""
-    for one in conf.sections:
-        if _takes(one, "offdelay") and one.find("offdelay") is None:
-            yield Spot(FILE, one.line, one.name)
+    if _takes(one, "offdelay") and one.find("offdelay") is None:
+        yield Spot(FILE, one.line, one.name)
 
 
 @RULES.warn(
@@ -82,12 +82,12 @@ def off_default(conf: Configuration) -> Iterator[Spot]:
     "the output of [{at}] goes off less than 60 s after the late hook",
     "set offdelay to 60 and ondelay to 120",
 )
-def off_short(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def off_short(one: Section) -> Iterator[Spot]:
     """Find a delay that leaves no time."""
-    for one in conf.sections:
-        off = _number(one, "offdelay")
-        if off is not None and off < OFF_LEAST:
-            yield _spot(one, one.find("offdelay"))
+    off = _number(one, "offdelay")
+    if off is not None and off < OFF_LEAST:
+        yield _spot(one, one.find("offdelay"))
 
 
 @RULES.warn(
@@ -95,14 +95,14 @@ def off_short(conf: Configuration) -> Iterator[Spot]:
     "[{at}] is a CyberPower, which rounds its delays down to whole minutes: under 60 s means now",
     "set offdelay to 60 and ondelay to 120",
 )
-def cyberpower(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def cyberpower(one: Section) -> Iterator[Spot]:
     """Find a delay that this maker does not have."""
-    for one in conf.sections:
-        if _is_cyberpower(one):
-            off = _number(one, "offdelay")
-            off = drivers.OFF_DEFAULT["usbhid-ups"] if off is None else off
-            if off < OFF_LEAST or off % MINUTE:
-                yield _spot(one, one.find("offdelay"))
+    if _is_cyberpower(one):
+        off = _number(one, "offdelay")
+        off = drivers.OFF_DEFAULT["usbhid-ups"] if off is None else off
+        if off < OFF_LEAST or off % MINUTE:
+            yield _spot(one, one.find("offdelay"))
 
 
 def _is_cyberpower(section: Section) -> bool:
@@ -150,12 +150,12 @@ def on_too_soon(conf: Configuration) -> Iterator[Spot]:
     "[{at}] comes on less than 180 s after it went off, which some Q protocol devices never do",
     "set ondelay to 180",
 )
-def on_short(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def on_short(one: Section) -> Iterator[Spot]:
     """Find a return that old firmware does not know; blazer's is refused."""
-    for one in conf.sections:
-        on = _on_seconds(one) or 0
-        if one.driver in drivers.Q_PROTOCOL and 0 < on < Q_ON_LEAST and not _on_too_soon(one):
-            yield _spot(one, one.find("ondelay"))
+    on = _on_seconds(one) or 0
+    if one.driver in drivers.Q_PROTOCOL and 0 < on < Q_ON_LEAST and not _on_too_soon(one):
+        yield _spot(one, one.find("ondelay"))
 
 
 @RULES.warn(
@@ -163,13 +163,13 @@ def on_short(conf: Configuration) -> Iterator[Spot]:
     "the off delay of [{at}] is not below the driver's own on delay, which nobody set",
     "set ondelay at least 60 above offdelay",
 )
-def on_default_low(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def on_default_low(one: Section) -> Iterator[Spot]:
     """Find an off delay that has outgrown the default of the other."""
-    for one in conf.sections:
-        off, default = _number(one, "offdelay"), drivers.ON_DEFAULT.get(one.driver)
-        unset = one.find("ondelay") is None
-        if off is not None and default is not None and unset and off >= default:
-            yield _spot(one, one.find("offdelay"))
+    off, default = _number(one, "offdelay"), drivers.ON_DEFAULT.get(one.driver)
+    unset = one.find("ondelay") is None
+    if off is not None and default is not None and unset and off >= default:
+        yield _spot(one, one.find("offdelay"))
 
 
 @RULES.warn(
@@ -177,13 +177,13 @@ def on_default_low(conf: Configuration) -> Iterator[Spot]:
     "[{at}] overrides ups.delay.*: that changes what is shown, not what the UPS does",
     "use offdelay and ondelay",
 )
-def cosmetic(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def cosmetic(one: Section) -> Iterator[Spot]:
     """Find a delay that is only displayed."""
-    for one in conf.sections:
-        for option in one.options:
-            if option.name.lower().startswith("override.ups.delay."):
-                yield _spot(one, option)
-                break
+    for option in one.options:
+        if option.name.lower().startswith("override.ups.delay."):
+            yield _spot(one, option)
+            break
 
 
 def _low(section: Section, what: str) -> Iterator[Option]:
@@ -196,13 +196,13 @@ def _low(section: Section, what: str) -> Iterator[Option]:
     "[{at}] overrides battery.charge.low or battery.runtime.low, which nobody looks at",
     "add `ignorelb`, so that the driver compares with them itself",
 )
-def override_unused(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def override_unused(one: Section) -> Iterator[Spot]:
     """Find a threshold that is never looked at."""
-    for one in conf.sections:
-        found = [*_low(one, "charge"), *_low(one, "runtime")]
-        overrides = [option for option in found if option.name.lower().startswith("override.")]
-        if overrides and one.find("ignorelb") is None:
-            yield _spot(one, overrides[0])
+    found = [*_low(one, "charge"), *_low(one, "runtime")]
+    overrides = [option for option in found if option.name.lower().startswith("override.")]
+    if overrides and one.find("ignorelb") is None:
+        yield _spot(one, overrides[0])
 
 
 @RULES.warn(
@@ -210,12 +210,12 @@ def override_unused(conf: Configuration) -> Iterator[Spot]:
     "[{at}] ignores the UPS's own low battery and sets no threshold in its place",
     "add override.battery.charge.low and override.battery.runtime.low, as the budget says",
 )
-def ignore_alone(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def ignore_alone(one: Section) -> Iterator[Spot]:
     """Find a UPS whose low battery may never be said."""
-    for one in conf.sections:
-        found = [*_low(one, "charge"), *_low(one, "runtime")]
-        if one.find("ignorelb") and not any(atoi(option.value or "") > 0 for option in found):
-            yield _spot(one, one.find("ignorelb"))
+    found = [*_low(one, "charge"), *_low(one, "runtime")]
+    if one.find("ignorelb") and not any(atoi(option.value or "") > 0 for option in found):
+        yield _spot(one, one.find("ignorelb"))
 
 
 @RULES.warn(
@@ -223,27 +223,32 @@ def ignore_alone(conf: Configuration) -> Iterator[Spot]:
     "the site is stopped with half of the battery left ({at})",
     "take the threshold from the budget",
 )
-def low_too_high(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def low_too_high(one: Section) -> Iterator[Spot]:
     """Find a threshold that gives the battery away."""
-    for one in conf.sections:
-        named = [option for option in one.options if option.name.lower() == "lowbatt"]
-        for option in [*_low(one, "charge"), *named]:
-            if atoi(option.value or "") >= LOW_MOST:
-                text = f"{one.name}:{option.name}={atoi(option.value or '')}"
-                yield _spot(one, option, text)
+    named = [option for option in one.options if option.name.lower() == "lowbatt"]
+    for option in [*_low(one, "charge"), *named]:
+        if atoi(option.value or "") >= LOW_MOST:
+            text = f"{one.name}:{option.name}={atoi(option.value or '')}"
+            yield _spot(one, option, text)
 
 
-@RULES.warn(
+def _runtimes_that(are_wrong: Callable[[int], bool]) -> looks.Find:
+    """Return what finds a battery.runtime.low of some kind."""
+
+    @looks.at_each_device
+    def find(one: Section) -> Iterator[Spot]:
+        wrong = (option for option in _low(one, "runtime") if are_wrong(atoi(option.value or "")))
+        yield from (_spot(one, option) for option in wrong)
+
+    return find
+
+
+RULES.warn(
     "UC_RUNTIME_LOW_HUGE",
     "battery.runtime.low of [{at}] is more than an hour: the battery is low as soon as it is used",
     "take the threshold from the budget; it is in seconds",
-)
-def runtime_huge(conf: Configuration) -> Iterator[Spot]:
-    """Find a threshold that most batteries are always below."""
-    for one in conf.sections:
-        for option in _low(one, "runtime"):
-            if atoi(option.value or "") > RUNTIME_LOW_MOST:
-                yield _spot(one, option)
+)(_runtimes_that(lambda seconds: seconds > RUNTIME_LOW_MOST))
 
 
 @RULES.refuse(
@@ -251,12 +256,12 @@ def runtime_huge(conf: Configuration) -> Iterator[Spot]:
     "[{at}] overrides ups.status: whatever happens, that is what everybody is told",
     "remove the line",
 )
-def status_frozen(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def status_frozen(one: Section) -> Iterator[Spot]:
     """Find a UPS that can no longer say that it is on battery."""
-    for one in conf.sections:
-        found = one.find("override.ups.status")
-        if found:
-            yield _spot(one, found)
+    found = one.find("override.ups.status")
+    if found:
+        yield _spot(one, found)
 
 
 @RULES.warn(
@@ -264,26 +269,20 @@ def status_frozen(conf: Configuration) -> Iterator[Spot]:
     "an override takes the place of what the UPS measures ({at}): it never changes again",
     "remove the line",
 )
-def measured_frozen(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def measured_frozen(one: Section) -> Iterator[Spot]:
     """Find a measured value that was made to stand still."""
-    for one in conf.sections:
-        for name in MEASURED:
-            found = one.find(f"override.{name}")
-            if found:
-                yield _spot(one, found, f"{one.name}:{found.name}")
+    for name in MEASURED:
+        found = one.find(f"override.{name}")
+        if found:
+            yield _spot(one, found, f"{one.name}:{found.name}")
 
 
-@RULES.warn(
+RULES.warn(
     "UC_RUNTIME_LOW_NEGATIVE",
     "battery.runtime.low of [{at}] is negative: the runtime never counts",
     "leave it out, or take it from the budget",
-)
-def runtime_negative(conf: Configuration) -> Iterator[Spot]:
-    """Find a threshold that switches itself off."""
-    for one in conf.sections:
-        for option in _low(one, "runtime"):
-            if atoi(option.value or "") < 0:
-                yield _spot(one, option)
+)(_runtimes_that(lambda seconds: seconds < 0))
 
 
 def _volts(section: Section, end: str) -> float | None:
@@ -304,12 +303,12 @@ def _volts(section: Section, end: str) -> float | None:
     "[{at}] speaks a Q protocol and has no battery.voltage.low and .high: its charge is a guess",
     "set both from a measured discharge",
 )
-def no_voltage_range(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def no_voltage_range(one: Section) -> Iterator[Spot]:
     """Find a charge that is made of nothing."""
-    for one in conf.sections:
-        known = _volts(one, "low") is not None and _volts(one, "high") is not None
-        if one.driver in drivers.Q_PROTOCOL and not known:
-            yield Spot(FILE, one.line, one.name)
+    known = _volts(one, "low") is not None and _volts(one, "high") is not None
+    if one.driver in drivers.Q_PROTOCOL and not known:
+        yield Spot(FILE, one.line, one.name)
 
 
 @RULES.warn(
@@ -317,12 +316,12 @@ def no_voltage_range(conf: Configuration) -> Iterator[Spot]:
     "battery.voltage.low and .high of [{at}] are not of one battery",
     "set both from a measured discharge (about 10.4 and 13.0 for each 12 V block)",
 )
-def voltage_odd(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def voltage_odd(one: Section) -> Iterator[Spot]:
     """Find two ends that do not belong together."""
-    for one in conf.sections:
-        low, high = _volts(one, "low"), _volts(one, "high")
-        if low is not None and high is not None and not RATIO_LEAST * high <= low < high:
-            yield Spot(FILE, one.line, one.name)
+    low, high = _volts(one, "low"), _volts(one, "high")
+    if low is not None and high is not None and not RATIO_LEAST * high <= low < high:
+        yield Spot(FILE, one.line, one.name)
 
 
 @RULES.warn(
@@ -330,9 +329,9 @@ def voltage_odd(conf: Configuration) -> Iterator[Spot]:
     "the runtime of [{at}] is worked out by the driver from runtimecal: an estimate",
     "measure the curve with a deep test and let the time on battery decide beneath it",
 )
-def runtimecal(conf: Configuration) -> Iterator[Spot]:
+@looks.at_each_device
+def runtimecal(one: Section) -> Iterator[Spot]:
     """Find a runtime that nobody measured."""
-    for one in conf.sections:
-        found = one.find("runtimecal")
-        if found and _takes(one, "runtimecal"):
-            yield _spot(one, found)
+    found = one.find("runtimecal")
+    if found and _takes(one, "runtimecal"):
+        yield _spot(one, found)

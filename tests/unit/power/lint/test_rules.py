@@ -104,6 +104,8 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "UM_NO_POWERDOWNFLAG": ("upsmon.conf", FLAG, ""),
     "UM_FLAG_SURVIVES_BOOT": ("upsmon.conf", FLAG, "POWERDOWNFLAG /etc/killpower"),
     "UM_RUN_AS_ROOT": ("upsmon.conf", "", "RUN_AS_USER root\n"),
+    "UM_RUN_AS_OTHER": ("upsmon.conf", "", "RUN_AS_USER upsmon\n"),
+    "UM_NEGATIVE": ("upsmon.conf", "", "POLLFREQ -1\n"),
     "UM_DUPLICATE": ("upsmon.conf", "", "FINALDELAY 5\n"),
     "UM_UNKNOWN_DIRECTIVE": ("upsmon.conf", "", "OBLBDURATION 30\n"),
     "UM_LINE_BROKEN": ("upsmon.conf", "", 'NOTIFYMSG ONLINE "UPS #1"\n'),
@@ -153,6 +155,7 @@ BY_FACTS = {
     "FM_UNREADABLE": Facts(access={"ups.conf": SHUT}),
     "FM_WORLD_READABLE": Facts(access={"ups.conf": OPEN}),
     "FM_WRITABLE": Facts(access={"upsd.conf": OPEN}),
+    "UM_RUN_AS_NOBODY": Facts(run_as_exists=False),
     "HS_KILLPOWER_STRAY": Facts(flag_exists=True),
 }
 ELSEWHERE = {"FM_MISSING", "UM_FLAG_ON_SECONDARY", "UM_SECONDARY_WITH_DRIVERS"}
