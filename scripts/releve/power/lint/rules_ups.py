@@ -179,6 +179,19 @@ def _is_some_option(name: str) -> bool:
 
 
 @RULES.warn(
+    "UC_USER_OTHER",
+    "drivers shall run as {at}: unless the host has that user, and lets it at the device and at"
+    " /run/nut, they end at start",
+    "leave user out: Debian's NUT runs as user nut",
+)
+def user_other(conf: Configuration) -> Iterator[Spot]:
+    """Find a user of another system, for whom get_user_pwent() ends a driver."""
+    for one in conf.driver_options:
+        if one.name == "user" and one.value not in ("nut", "root", None):
+            yield Spot(FILE, one.line, one.value)
+
+
+@RULES.warn(
     "UC_LINE_IGNORED",
     "NUT cannot use this line and goes on without it",
     "write `name = value`, a lone name for a flag, and a section's name without blanks",

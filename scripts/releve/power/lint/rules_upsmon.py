@@ -259,8 +259,8 @@ def as_nobody(conf: Configuration) -> Iterator[Spot]:
 
 @RULES.warn(
     "UM_RUN_AS_OTHER",
-    "upsmon shall run as {at}, whom Debian does not have: unless somebody made that user, and lets"
-    " it read upsmon.conf, upsmon ends at once or never reloads",
+    "upsmon shall run as {at}: unless the host has that user, and lets it read upsmon.conf, upsmon"
+    " ends at once or never reloads",
     "leave RUN_AS_USER out: Debian's NUT runs as user nut",
 )
 def as_other(conf: Configuration) -> Iterator[Spot]:

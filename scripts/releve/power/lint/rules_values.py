@@ -207,7 +207,8 @@ def override_unused(one: Section) -> Iterator[Spot]:
 
 @RULES.warn(
     "UC_IGNORELB_ALONE",
-    "[{at}] ignores the UPS's own low battery and sets no threshold in its place",
+    "[{at}] ignores the UPS's own low battery and sets no threshold in its place: where the UPS"
+    " publishes none either, its driver ends at start",
     "add override.battery.charge.low and override.battery.runtime.low, as the budget says",
 )
 @looks.at_each_device

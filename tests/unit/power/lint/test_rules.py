@@ -43,6 +43,7 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "UC_DRIVER_GONE": ("ups.conf", "usbhid-ups", "newhidups"),
     "UC_UNKNOWN_DRIVER": ("ups.conf", "usbhid-ups", "usbhid-up"),
     "UC_UNKNOWN_OPTION": ("ups.conf", "", "  maxretry = 3\n"),
+    "UC_USER_OTHER": ("ups.conf", "", "  user = uucp\n"),
     "UC_LINE_IGNORED": ("ups.conf", "", "  two words\n"),
     "UC_DUMMY_AS_SOURCE": ("ups.conf", "driver = usbhid-ups\n  port = auto",
                            "driver = dummy-ups\n  port = ups.dev"),
