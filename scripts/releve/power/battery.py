@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from releve.errors import LaterError, RefusedError, ReleveError
+from releve.power import whole
 from releve.power.measure import draining_words
 from releve.power.measuring import (
     FOLDER,
@@ -147,9 +148,7 @@ def outcomes(folder: Path, ups: str) -> list[Outcome]:
 def keep(folder: Path, ups: str, outcome: Outcome) -> None:
     """Add an outcome to the list, written whole or not at all."""
     rows = [asdict(one) for one in (*outcomes(folder, ups), outcome)][-KEPT:]
-    part = folder / f".{ups}.tests.part"
-    part.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / f"{ups}.tests.json")
+    whole.write(folder / f"{ups}.tests.json", json.dumps(rows, indent=1) + "\n")
 
 
 def run_test(

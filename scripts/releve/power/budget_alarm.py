@@ -7,10 +7,10 @@ mains go everything, with what the battery carries at that moment.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
+from releve.power import whole
 from releve.power.ladder import charge_left
 from releve.power.spool import Alarm
 from releve.power.stock import known_of
@@ -44,12 +44,7 @@ class Told:
 
     def write(self, file: Path) -> None:
         """Write it, whole or not at all; raises OSError."""
-        part = file.with_name(f".{file.name}.part")
-        with part.open("w", encoding="utf-8") as stream:
-            json.dump(self.faults, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(file)
+        whole.write(file, json.dumps(self.faults))
 
 
 def alarms_of(told: Told, found: dict[str, list[str]], on: On) -> list[Alarm]:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from releve.power import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,24 +208,10 @@ class Files:
 
     def write(self, tier: str, decision: Decision) -> None:
         """Write it whole, and down to the disk."""
-        file = self.folder / f"{tier}.json"
-        part = file.with_suffix(".part")
-        with part.open("w", encoding="utf-8") as stream:
-            json.dump(dataclasses.asdict(decision), stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(file)
-        self._sync()
+        whole.write(self.folder / f"{tier}.json", json.dumps(dataclasses.asdict(decision)))
 
     def end(self, tier: str) -> None:
         """Keep it aside for who asks why the tier was down."""
         file = self.folder / f"{tier}.json"
         file.replace(self.folder / f"{tier}.last.json")
-        self._sync()
-
-    def _sync(self) -> None:
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        whole.sync(self.folder)

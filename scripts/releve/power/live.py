@@ -10,9 +10,9 @@ import dataclasses
 import json
 import logging
 import math
-import os
 from typing import TYPE_CHECKING, Any
 
+from releve.power import whole
 from releve.power.ladder import Verdict, decide, decide_silent
 from releve.power.trend import Mark, State, advance
 
@@ -133,14 +133,4 @@ def _number(value: Any) -> Any:  # noqa: ANN401  # whatever JSON held
 
 def write_state(file: Path, state: State) -> None:
     """Write the state, whole or not at all, and on the disk when this returns; raises OSError."""
-    part = file.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as stream:
-        json.dump(dataclasses.asdict(state), stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    whole.write(file, json.dumps(dataclasses.asdict(state)))

@@ -22,7 +22,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from releve.errors import ExitCode, ReleveError
-from releve.power.upsd import PORT, NoAnswerError, Upsd
+from releve.power.upsd import PORT, Upsd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -120,7 +120,7 @@ def _line(ask: Callable[[], UpsSeen]) -> dict[str, object]:
     at = utc_now()
     try:
         seen = ask()
-    except NoAnswerError as error:
+    except ReleveError as error:
         return {"at": at, "error": str(error)}
     return {"at": at, **_answer(seen)}
 

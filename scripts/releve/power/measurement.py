@@ -12,11 +12,11 @@ import dataclasses
 import datetime
 import json
 import math
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from releve.errors import InputError
+from releve.power import whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,12 +147,7 @@ class Measurement:
     def write(self, file: Path) -> None:
         """Write the record, whole or not at all; raises OSError."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f".{file.name}.part")
-        with part.open("w", encoding="utf-8") as stream:
-            stream.write(self.as_json())
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(file)
+        whole.write(file, self.as_json())
 
     def summary(self) -> Past:
         """Return what the history keeps of this one; "at least" is no point of a trend."""

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from releve.errors import CheckError, InputError, ReleveError
+from releve.power import whole
 from releve.power.spool import SPOOL, Alarm, raise_alarm, remove, store, waiting
 
 if TYPE_CHECKING:
@@ -211,9 +212,7 @@ class Tried(dict[str, dict[str, Any]]):
     def write(self, file: Path = TRIED) -> None:
         """Keep them, whole or not at all; raises OSError."""
         file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        part = file.with_name(f".{file.name}.part")
-        part.write_text(json.dumps(self, indent=1) + "\n", encoding="utf-8")
-        part.replace(file)
+        whole.write(file, json.dumps(self, indent=1) + "\n")
 
     def told(self, results: Iterable[dict[str, Any]], at: float) -> None:
         """Take in results, `{target, sent}` of a test, or `{target, seen}` of who looked."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import signal
 import socket
 import subprocess
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from releve.errors import ReleveError
+from releve.power import whole
 from releve.power.readings import FULL, number
 from releve.power.upsd import PORT as UPSD_PORT
 from releve.power.upsd import NoAnswerError, Upsd
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 POLL = 1.0  # seconds between two looks at the UPS
 MAC_OCTETS = 6
 WAKE_PORT = 9
+ON_LINE = {"OL", "TRIM", "BOOST"}  # some drivers say the latter two alone
 LOG = logging.getLogger("rewake")
 
 
@@ -182,7 +183,7 @@ class Rewake:
         self._note_forced("FSD" in look.status)
         if look.status & {"OB", "FSD"}:
             self._open_event("on battery" if "OB" in look.status else "forced shutdown")
-        steady = "OL" in look.status and not look.status & {"OB", "FSD"}
+        steady = bool(look.status & ON_LINE) and not look.status & {"OB", "FSD"}
         self._steady_since = _since(self._steady_since, now) if steady else None
         if not self.open or self._steady_since is None:
             self._complete_since = None
@@ -272,9 +273,8 @@ class Rewake:
         self.open = True
         self._unseen_due = any(not host.logs_in for host in self.config.hosts)
         try:
-            _write_whole(
-                self.config.event_file, time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime())
-            )
+            now = time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime())
+            whole.write(self.config.event_file, now)
         except OSError as error:
             self._log(f"{self.config.ups}: power event opens, but a reboot will forget it: {error}")
         else:
@@ -292,20 +292,6 @@ class Rewake:
 
 def _since(earlier: float | None, now: float) -> float:
     return now if earlier is None else earlier
-
-
-def _write_whole(file: Path, text: str) -> None:
-    part = file.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def main(arguments: list[str]) -> NoReturn:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from releve.power import whole
 
 SPOOL = Path("/var/spool/releve-notify")
 MOST = 500  # files; older ones go first: a spool must not fill a disk
@@ -49,13 +50,9 @@ def raise_alarm(alarm: Alarm, spool: Path = SPOOL) -> Alarm:
 
 def store(alarm: Alarm, spool: Path = SPOOL) -> None:
     """Write an alarm's file anew, whole or not at all; raises OSError."""
-    part = spool / f".{alarm.id}.part"
-    # A name that was no UTF-8 somewhere comes with halves of characters, which nobody can send.
-    with part.open("w", encoding="utf-8", errors="replace") as stream:
-        json.dump(dataclasses.asdict(alarm), stream, ensure_ascii=False)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(spool / f"{alarm.id}.json")
+    # Half a character, of a name that was no UTF-8, is written as what everybody can send.
+    text = json.dumps(dataclasses.asdict(alarm), ensure_ascii=False)
+    whole.write(spool / f"{alarm.id}.json", text)
 
 
 def waiting(spool: Path = SPOOL) -> list[Alarm]:

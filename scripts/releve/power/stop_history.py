@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from releve.power import guests, outcomes, tasks
+from releve.power import guests, outcomes, tasks, whole
 from releve.power.outcomes import End, Stop
 from releve.power.spool import SPOOL, Alarm, raise_alarm
 
@@ -59,12 +59,7 @@ def this_life(proc: Path = tasks.PROC) -> Life:
 def note(file: Path, content: dict[str, Any]) -> None:
     """Write JSON where it survives the power, whole or not at all; raises OSError."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as stream:
-        json.dump(content, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(file)
+    whole.write(file, json.dumps(content))
 
 
 def read(file: Path) -> dict[str, Any]:

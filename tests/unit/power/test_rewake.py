@@ -294,6 +294,14 @@ def test_a_charge_that_never_rises_keeps_nobody_dark_for_ever(site: Site) -> Non
     assert {name for _at, name in site.woken} == {"nas", "gw"}
 
 
+def test_mains_that_are_only_boosted_are_there(site: Site) -> None:
+    site.upsd.status, site.upsd.clients = "OB", []
+    site.run(5)
+    site.upsd.status = "BOOST"
+    site.run(60)
+    assert {name for _at, name in site.woken} == {"nas", "gw"}
+
+
 @pytest.mark.parametrize("charge", ["nan", "inf", "-1", "255", "N/A", "1_0", ""])
 def test_a_charge_that_is_none_keeps_nobody_dark(site: Site, charge: str) -> None:
     site.upsd.charge = charge
