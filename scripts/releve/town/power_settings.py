@@ -80,17 +80,21 @@ def made_of(values: Mapping[str, Any], ups: str, cpus: int) -> Settings:
         message = f"{ROLE}_device has no {missing[0]}: whoever sets it, sets each of its keys"
         raise InputError(message)
     supplies = [int(one["supplies"]) for one in (*devices.values(), *values["remote"])]
-    return Settings(
-        **{name: values[name] for name in PLAIN},
-        **{name: device[name] for name in OF_DEVICE},
-        ups=ups,
-        batteries={name: one["capacity_seconds"] for name, one in devices.items()}
-        | values["batteries"],
-        workers=workers_of(cpus),
-        supplies=sum(supplies),
-        measured_alone=_alone(device, sum(supplies)),
-        clients=[one for one in values["clients"] if ups in one["devices"]],
-    )
+    try:
+        return Settings(
+            **{name: values[name] for name in PLAIN},
+            **{name: device[name] for name in OF_DEVICE},
+            ups=ups,
+            batteries={name: one["capacity_seconds"] for name, one in devices.items()}
+            | values["batteries"],
+            workers=workers_of(cpus),
+            supplies=sum(supplies),
+            measured_alone=_alone(device, sum(supplies)),
+            clients=[one for one in values["clients"] if ups in one["devices"]],
+        )
+    except ValueError as error:
+        message = f"{ups}: a variable of role {ROLE}: {error}"
+        raise InputError(message) from error
 
 
 def _alone(device: Mapping[str, Any], supplies: int) -> bool:

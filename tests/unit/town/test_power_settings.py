@@ -68,6 +68,12 @@ def test_a_device_without_all_of_its_keys_is_told_which(tmp_path: Path) -> None:
         settings_of(load_town(file), "ups1")
 
 
+def test_a_share_that_is_none_is_told(tmp_path: Path) -> None:
+    town = load_town(town_in(tmp_path, group_vars__all_yml="nut_primary_derate: 0\n"))
+    with pytest.raises(InputError, match="ups1: a variable of role nut_primary: derate is 0"):
+        settings_of(town, "ups1")
+
+
 def test_the_cpus_of_the_host_say_how_many_stop_at_once(tmp_path: Path) -> None:
     assert settings_of(load_town(town_in(tmp_path)), "ups1", cpus=4).workers == 3
 

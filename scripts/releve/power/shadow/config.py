@@ -8,9 +8,11 @@ is what will run when the mains fail: ups.conf(5), upsmon.conf(5), upssched.conf
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+
+from releve.power.lint.parse import nut_lines
+from releve.power.lint.read import read_sched, read_ups, read_upsd, read_upsmon
 
 UPSD_PORT = 3493
 FOLDER = "/run/nut/shadow"
@@ -53,76 +55,41 @@ class Monitoring:
     faults: tuple[str, ...] = field(default=())
 
 
-def words_of(line: str) -> list[str]:
-    """Return the words of one line of a NUT file; raises ValueError for an open quote.
-
-    A `#` begins a comment unless it is quoted or escaped; quotes are double ones only.
-    """
-    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
-    lexer.whitespace_split = True
-    lexer.quotes = '"'
-    lexer.commenters = "#"
-    return list(lexer)
-
-
 def monitoring(text: str) -> Monitoring:
-    """Return what an upsmon.conf says; lines that NUT could not read are faults."""
-    monitors: list[Monitor] = []
-    said = {"SHUTDOWNCMD": "", "NOTIFYCMD": "", "POWERDOWNFLAG": ""}
-    faults: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        try:
-            words = words_of(line)
-        except ValueError as error:
-            faults.append(f"upsmon.conf:{number}: {error}")
-            continue
-        if not words:
-            continue
-        if words[0] in said and len(words) > 1:
-            said[words[0]] = words[1]
-        if words[0] == "MONITOR":
-            found = _monitor(words)
-            if found is None:
-                faults.append(f"upsmon.conf:{number}: MONITOR needs UPS@HOST, supplies, name,"
-                              " password and primary or secondary")  # fmt: skip
-            else:
-                monitors.append(found)
+    """Return what an upsmon.conf says; lines that NUT cannot use are faults."""
+    conf = read_upsmon(nut_lines(text))
+    nowhere = [one.line for one in conf.monitors if one.port == "0"]
+    faults = [(line, "NUT cannot read it") for line in conf.broken]
+    faults += [
+        (line, "MONITOR needs UPS@HOST, supplies, name, password and primary or secondary")
+        for line in (*conf.fatal, *conf.useless, *nowhere)
+    ]
     return Monitoring(
-        tuple(monitors),
-        said["SHUTDOWNCMD"],
-        said["NOTIFYCMD"],
-        said["POWERDOWNFLAG"],
-        tuple(faults),
+        tuple(
+            Monitor(one.ups, one.host, int(one.port), one.power, one.is_primary)
+            for one in conf.monitors
+            if one.line not in nowhere
+        ),
+        conf.value("SHUTDOWNCMD") or "",
+        conf.value("NOTIFYCMD") or "",
+        conf.value("POWERDOWNFLAG") or "",
+        tuple(f"upsmon.conf:{line}: {why}" for line, why in sorted(faults)),
     )
-
-
-def _monitor(words: list[str]) -> Monitor | None:
-    """Return a MONITOR line; `UPS` alone is one of this host, an IPv6 address has brackets."""
-    if len(words) != 6 or not words[2].isdigit():  # noqa: PLR2004  # MONITOR and five words
-        return None
-    ups, _, where = words[1].partition("@")
-    host, port = where or "localhost", UPSD_PORT
-    head, colon, tail = where.rpartition(":")
-    if colon and tail.isdigit() and (head.endswith("]") or ":" not in head):
-        host, port = head, int(tail)
-    return Monitor(ups, host.strip("[]"), port, int(words[2]), words[5] in {"primary", "master"})
 
 
 def timers(text: str) -> tuple[Timer, ...]:
     """Return the timers of an upssched.conf that run from the loss of the mains on."""
-    found = []
-    for line in text.splitlines():
-        words = line.split("#", 1)[0].split()
-        if len(words) > 5 and words[:2] == ["AT", "ONBATT"] and words[3] == "START-TIMER":  # noqa: PLR2004  # AT ONBATT UPS START-TIMER NAME SECONDS
-            seconds = words[5].strip('"')
-            if seconds.isdigit():
-                found.append(Timer(words[4].strip('"'), int(seconds)))
-    return tuple(found)
+    return tuple(
+        Timer(one.first, one.seconds)
+        for one in read_sched(nut_lines(text)).starts()
+        if one.event.upper() == "ONBATT" and (one.second or "").isdigit()
+    )
 
 
 def script_of(text: str) -> str:
     """Return the CMDSCRIPT of an upssched.conf, or nothing."""
-    return _value(text, "CMDSCRIPT")
+    found = read_sched(nut_lines(text)).values.get("CMDSCRIPT")
+    return found.value or "" if found else ""
 
 
 def upsmon_conf(text: str) -> str:
@@ -190,16 +157,10 @@ def virtual(text: str) -> dict[str, str]:
 
 def _settings(text: str) -> dict[str, dict[str, str]]:
     """Return each UPS of an ups.conf with its settings."""
-    found: dict[str, dict[str, str]] = {}
-    own: dict[str, str] = {}
-    for line in text.splitlines():
-        bare = line.split("#", 1)[0].strip()
-        if bare.startswith("["):
-            own = found.setdefault(bare.strip("[]").strip(), {})
-        elif "=" in bare:
-            key, _, value = bare.partition("=")
-            own[key.strip()] = value.strip().strip('"')
-    return found
+    return {
+        one.name: {option.name: option.value or "" for option in one.options}
+        for one in read_ups(nut_lines(text)).sections
+    }
 
 
 def is_address(name: str) -> bool:
@@ -213,24 +174,21 @@ def is_address(name: str) -> bool:
 
 def listens(text: str) -> tuple[tuple[str, int], ...]:
     """Return the addresses and ports of an upsd.conf; without any it is this host alone."""
-    found = []
-    for line in text.splitlines():
-        words = line.split("#", 1)[0].split()
-        if words[:1] == ["LISTEN"] and len(words) > 1:
-            port = int(words[2]) if len(words) > 2 and words[2].isdigit() else UPSD_PORT  # noqa: PLR2004  # LISTEN ADDRESS PORT
-            found.append((words[1], port))
+    found = [
+        (one.address, int(one.port) if one.port.isdigit() else UPSD_PORT)
+        for one in read_upsd(nut_lines(text)).listens
+    ]
     return tuple(found) or (("127.0.0.1", UPSD_PORT),)
 
 
-def _value(text: str, key: str) -> str:
-    """Return the word after a directive, the last one's, or nothing."""
-    found = ""
-    for line in text.splitlines():
-        words = line.split("#", 1)[0].split(None, 1)
-        if len(words) > 1 and words[0] == key:
-            found = words[1].strip().strip('"')
-    return found
-
-
 def _without(text: str, keys: set[str]) -> list[str]:
-    return [line for line in text.splitlines() if not keys & set(line.split(None, 1)[:1])]
+    """Return the lines of a text but those of some directives, which may go over several."""
+    lines, logical = text.split("\n"), nut_lines(text)
+    ends = [*(one.number for one in logical[1:]), len(lines) + 1]
+    gone = {
+        number
+        for one, end in zip(logical, ends, strict=bool(logical))
+        if one.words and one.words[0] in keys
+        for number in range(one.number, end)
+    }
+    return [line for number, line in enumerate(lines, 1) if number not in gone]

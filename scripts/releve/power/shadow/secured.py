@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from releve.errors import CheckError
+from releve.power.lint.parse import nut_lines
 from releve.power.shadow import config, sandbox
 
 if TYPE_CHECKING:
@@ -55,13 +56,9 @@ class Demand:
         """Read it; lines that cannot be read ask for nothing."""
         said: dict[str, list[str]] = {}
         lines: dict[str, list[str]] = {}
-        for line in text.splitlines():
-            try:
-                words = config.words_of(line)
-            except ValueError:
-                continue
-            if words[:1] == ["CERTHOST"] and len(words) == 5:  # noqa: PLR2004  # HOST NAME VERIFY FORCE
-                lines[words[1]] = words[2:]
+        for words in (list(line.words) for line in nut_lines(text) if not line.broken):
+            if words[0] == "CERTHOST" and len(words) >= 5:  # noqa: PLR2004  # HOST NAME VERIFY FORCE
+                lines[words[1]] = words[2:5]
             elif len(words) > 1:
                 said[words[0]] = words[1:]
         forced, verified = (said.get(key) == ["1"] for key in ("FORCESSL", "CERTVERIFY"))

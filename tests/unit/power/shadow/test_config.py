@@ -22,7 +22,7 @@ CONF = next(
 
 UPSMON = """\
 # a comment with SHUTDOWNCMD "/sbin/halt"
-MONITOR ups1@localhost 1 primary "se#cret" primary
+MONITOR ups1@localhost 1 primary "se\\#cret" primary
 MONITOR ups2@[2001:db8::7]:3494 0 observer "x y" secondary
 MINSUPPLIES 1
 SHUTDOWNCMD "/bin/sh -c \\"sync; /sbin/shutdown -h +0\\""
@@ -50,7 +50,7 @@ def test_what_upsmon_conf_says() -> None:
     [
         ("MONITOR u@nas 1 a b secondary", "nas", 3493),
         ("MONITOR u@192.0.2.7:99 1 a b slave", "192.0.2.7", 99),
-        ("MONITOR u@2001:db8::7 1 a b slave", "2001:db8::7", 3493),
+        ("MONITOR u@[2001:db8::7] 1 a b slave", "2001:db8::7", 3493),
         ("MONITOR u 1 a b master", "localhost", 3493),
     ],
 )
@@ -60,7 +60,15 @@ def test_where_a_monitor_line_leads(line: str, host: str, port: int) -> None:
     assert (one.host, one.port) == (host, port)
 
 
-@pytest.mark.parametrize("line", ['MONITOR u@h 1 a "open', "MONITOR u@h 1 a b"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        'MONITOR u@h 1 a "open',
+        "MONITOR u@h 1 a b",
+        'MONITOR u@h 1 a "b#c" primary',
+        "MONITOR u@2001:db8::7 1 a b slave",  # upsmon splits at the first colon
+    ],
+)
 def test_a_line_that_nut_cannot_read_is_a_fault(line: str) -> None:
     said = config.monitoring(f"\n{line}\n")
 
@@ -78,6 +86,17 @@ def test_only_what_must_not_be_real_is_rewritten() -> None:
     kept = [line for line in UPSMON.splitlines() if line.split()[0] not in
             {"SHUTDOWNCMD", "POWERDOWNFLAG", "NOTIFYCMD"}]  # fmt: skip
     assert new.splitlines()[: len(kept)] == kept
+
+
+def test_a_directive_of_several_lines_goes_whole() -> None:
+    new = config.upsmon_conf(
+        'MONITOR u@h 1 a b primary # here\nSHUTDOWNCMD "/bin/a; \\\n /bin/b"\nDEADTIME 15\n'
+    )
+
+    assert "/bin/b" not in new
+    assert "DEADTIME 15" in new
+    assert config.monitoring(new).shutdown == f"{config.FOLDER}/shutdown"
+    assert config.upsmon_conf("").count("SHUTDOWNCMD") == 1
 
 
 def test_a_flag_in_memory_stays_where_it_is_and_none_stays_none() -> None:

@@ -24,7 +24,7 @@ needs_tools = pytest.mark.skipif(
 )
 NAMES = ("192.0.2.1", "ups.example.org", "2001:db8::7")
 UPSMON = """\
-MONITOR ups1@192.0.2.1 1 s "p#w" secondary
+MONITOR ups1@192.0.2.1 1 s "p\\#w" secondary
 CERTPATH /etc/nut/tls-trusted
 CERTIDENT client "s e"
 CERTVERIFY 1
@@ -32,7 +32,7 @@ FORCESSL 1
 CERTHOST 192.0.2.9 old.example.org 0 0
 CERTHOST nas nas.example.org 1 0
 CERTHOST both nas.example.org 1 1
-CERTHOST named "UPS of the hall, #2 $x" 1 1
+CERTHOST named "UPS of the hall, \\#2 $x" 1 1
 """
 
 
