@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from releve.power.lint import drivers
 from releve.power.lint.finding import Rules, Spot
 from releve.power.lint.parse import atoi, nut_lines
 from releve.power.lint.rules_ups import is_simulated
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 RULES = Rules()
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:%-]*|::[A-Fa-f0-9.:]*")  # name, IPv4, IPv6
 FILE = "upsmon.conf"
+_SLEEP = re.compile(r"(\d+\.?\d*|\.\d+|inf(?:inity)?)([smhd]?)")  # of coreutils
 
 
 def _with_server(conf: Configuration) -> Iterator[tuple[Monitor, Configuration]]:
@@ -212,6 +214,38 @@ def _is_source(conf: Configuration, name: str) -> bool:
     return any(
         port == name or port.endswith(f"-{name}") or port.startswith(f"{name}@") for port in ports
     )
+
+
+@RULES.refuse(
+    "NC_POWEROFF_WAIT_SHORT",
+    "the late hook restarts this host {at} s after it has told the UPS to go off, which comes later"
+    " than that: under a host that boots",
+    "set POWEROFF_WAIT in nut.conf well above each offdelay, or leave it out (0 is no wait at all)",
+)
+def wait_short(conf: Configuration) -> Iterator[Spot]:
+    """Find a wait for the output that ends before the output does."""
+    said = conf.nut.late.get("POWEROFF_WAIT") if conf.nut else None
+    leads = any(one.is_primary and conf.is_own(one.host) for one in conf.monitors)
+    if not said or not leads or conf.nut is None:
+        return
+    seconds = _slept(said)
+    for one in conf.sections:
+        default = drivers.OFF_DEFAULT.get(one.driver)
+        off = default if one.value("offdelay") is None else atoi(one.value("offdelay") or "")
+        if off is not None and seconds <= off:
+            yield Spot("nut.conf", conf.nut.lines.get("POWEROFF_WAIT", 0), f"{seconds:g}")
+            return
+
+
+def _slept(words: str) -> float:
+    """Return for how many seconds `sleep` waits; 0 where it refuses the words."""
+    total = 0.0
+    for word in words.split():
+        found = _SLEEP.fullmatch(word)
+        if found is None:
+            return 0.0
+        total += float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]]
+    return total
 
 
 @RULES.warn(

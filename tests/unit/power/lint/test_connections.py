@@ -131,3 +131,25 @@ def test_an_address_of_version_6_has_one_form() -> None:
 def test_a_place_is_split_as_upsmon_splits_it(system: str, valid: bool) -> None:
     files = {"upsmon.conf": f"MONITOR {system} 1 mon k3vQ8wZr secondary\n"}
     assert ("UM_HOST_INVALID" not in _ids(files)) is valid
+
+
+@pytest.mark.parametrize(
+    ("wait", "short"),
+    [
+        ("0", True),
+        ("60", True),
+        ("60.5", False),
+        ("15m", False),
+        ("1h 30m", False),
+        ("infinity", False),
+        ("15min", True),  # sleep refuses it, and the hook goes on to the restart
+        ("-1", True),
+        ("", False),
+    ],
+)
+def test_a_host_must_not_boot_before_its_output_goes_off(wait: str, short: bool) -> None:
+    files = _asked("", "ups1") | {
+        "nut.conf": f'MODE=netserver\nPOWEROFF_WAIT="{wait}"\n',
+        "ups.conf": "[ups1]\ndriver = usbhid-ups\nport = auto\noffdelay = 60\nondelay = 120\n",
+    }
+    assert ("NC_POWEROFF_WAIT_SHORT" in _ids(files)) is short

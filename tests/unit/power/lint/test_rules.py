@@ -29,6 +29,7 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "NC_MODE_UNKNOWN": ("nut.conf", MODE, "MODE=Netserver"),
     "NC_MODE_COMPUTED": ("nut.conf", MODE, "MODE=$(cat /etc/mode)"),
     "NC_MODE_LATE": ("nut.conf", MODE, "X = netserver\nMODE=$X"),
+    "NC_POWEROFF_WAIT_SHORT": ("nut.conf", "", "POWEROFF_WAIT=30\n"),
     "NC_SHELL_ERROR": ("nut.conf", MODE, 'MODE="netserver'),
     "NC_STANDALONE_OPEN": ("nut.conf", MODE, "MODE=standalone"),
     "NC_CLIENT_WITH_DRIVERS": ("nut.conf", MODE, "MODE=netclient"),
