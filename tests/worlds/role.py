@@ -27,7 +27,7 @@ TURN = threading.Lock()  # many worlds are made at once, by Ansible's one loader
 TEMPLATE = {"trim_blocks": True, "lstrip_blocks": False}
 PACKED: dict[str, str] = {}
 # Parts of a role that look at a host which has all its files.
-LOOKING = ("gate", "freshness", "services", "clients")
+LOOKING = ("gate", "freshness", "services", "clients", "times")
 FACTS = {
     "distribution": "Debian",
     "distribution_major_version": "13",

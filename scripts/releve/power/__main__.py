@@ -16,6 +16,7 @@ VERBS = {
     "gate": "gate",
     "guest-stops": "stop_history",
     "hostrule": "hostrule",
+    "inputs": "inputs.verb",
     "lint": "lint.verb",
     "look": "look",
     "measure": "measuring",

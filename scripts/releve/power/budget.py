@@ -302,6 +302,8 @@ def _faults(one: Settings, need: int, trigger: int, usable: int | None) -> list[
             for name, carries in {**one.batteries, one.ups: one.capacity_seconds}.items()
         }
         faults.extend(deaf(one.clients, Site(one.ups, batteries, need, one.hostsync)))
+    if one.today and one.battery_installed and one.battery_installed > one.today:
+        faults.append(f"battery_installed {one.battery_installed} is in the future")
     if one.ondelay <= one.offdelay:
         faults.append(f"ondelay {one.ondelay} s must be more than offdelay {one.offdelay} s")
     if not 1 <= one.min_supplies <= one.supplies:
@@ -318,17 +320,18 @@ def _too_small(one: Settings, need: int, trigger: int, usable: int) -> str:
     names = ", ".join(f"{guest.name} {guest.limit} s" for guest in slowest)
     derate, capacity = _derate(one), _capacity(one)
     less = math.ceil((wanted - usable) / one.margin)
-    shared = ""
+    measured = f"{capacity} s measured x {derate:g}"
     if capacity != one.capacity_seconds:
-        shared = (
-            f", {one.capacity_seconds} s while {one.supplies} supplies shared the load; "
-            "measured_alone, if it had the whole load then"
+        measured = (
+            f"{capacity} s x {derate:g}: its {one.capacity_seconds} s were measured while "
+            f"{one.supplies} supplies shared the load; if it carried all of it then, say "
+            "measured_alone: true"
         )
     return (
         f"the shutdown needs {need} s (x {one.margin:g} = {trigger} s) after "
         f"{one.ride_through_seconds} s of waiting for the mains, together {wanted} s; the "
-        f"battery carries {usable} s ({capacity} s measured x {derate:g}{shared}): "
-        f"lower stop_seconds ({names or 'no guests'}) by {less} s in all, "
+        f"battery carries {usable} s ({measured}): "
+        f"lower stop_seconds ({names or 'of the hosts'}) by {less} s in all, "
         f"or fit a battery that is measured at {math.ceil(wanted / derate)} s"
     )
 

@@ -40,7 +40,8 @@ LOG = logging.getLogger("hostrule")
 class Config:
     """Whom it listens for and when it acts.
 
-    `servers` are upsds ("address" or "address:port"), `others` addresses that answer a ping.
+    `servers` are upsds ("address", "address:port" or an IPv6 address), `others` IPv4 addresses
+    that answer a ping.
     `after` seconds blind are the rule; `after_gone` when `evidence` (a command) says that the
     mains are gone. `maintenance` is a file that holds the rule off for four hours. `wake_after`
     sets the hardware clock's alarm before the stop, so that a false alarm heals itself; None: not.

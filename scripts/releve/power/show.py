@@ -31,7 +31,11 @@ def table(name: str, one: Settings, budget: Budget) -> list[str]:
     if budget.capacity is None or budget.usable is None or budget.margin is None:
         rows.append(("the battery was never measured: it starts after", clock(budget.timer), ""))
     else:
-        carried = f"the battery carries ({clock(budget.capacity)} measured x {budget.derate:g})"
+        measured = f"{clock(budget.capacity)} measured"
+        if one.capacity_seconds not in (None, budget.capacity):
+            shared = f"of {clock(one.capacity_seconds or 0)} measured with {one.supplies} supplies"
+            measured = f"{clock(budget.capacity)} {shared}"
+        carried = f"the battery carries ({measured} x {budget.derate:g})"
         rows.append((carried, clock(budget.usable), ""))
         rows.append(("waiting for the mains, promised", clock(one.ride_through_seconds), ""))
         left = budget.usable - one.ride_through_seconds - budget.expected

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from releve.errors import InputError
 from releve.power.delays import OFF_LEAST, Device, default_on, is_cyberpower
+from releve.power.inputs.devices import SECRET, device_faults
 from releve.power.supply import CABLE, MAINS
 from releve.town.hint import refer
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from releve.town.power import Ups
     from releve.town.site import Host
 
+# kind -> why role nut_secondary cannot be applied there
+UNTOUCHED = {
+    "old": "an old host, on which nothing is installed",
+    "vault": "a vault, where nobody of the site logs in",
+}
+
 
 def check_power(town: Town) -> Iterator[Fault]:
     """Yield each fault of the UPSes as (place, sentence)."""
@@ -26,6 +33,8 @@ def check_power(town: Town) -> Iterator[Fault]:
             yield from refer(
                 ("networks", name, "powered_by"), network.powered_by or "", "ups", known
             )
+    for primary in dict.fromkeys(ups.host for ups in town.ups.values()):
+        yield from _files(town, primary)
     for name, ups in town.ups.items():
         yield from _device(("ups", name), ups)
         yield from _enough(("ups", name), ups)
@@ -35,6 +44,28 @@ def check_power(town: Town) -> Iterator[Fault]:
     for name, host in town.hosts.items():
         yield from _supplies(town, name, host)
         yield from _stops(town, name)
+
+
+def _files(town: Town, host: str) -> Iterator[Fault]:
+    """Judge what ups.conf of a host would say of its devices."""
+    devices = []
+    for name, ups in town.ups.items():
+        if ups.host != host:
+            continue
+        for key in SECRET:
+            if key in ups.options:
+                yield (
+                    ("ups", name, "options", key),
+                    "is a password: write it into group_vars/all/secrets.yml, as"
+                    f" nut_primary_secret_options: {{{name}: {{{key}: ...}}}}",
+                )
+        # Whether it is there shows when the role runs, which can read it.
+        unseen = dict.fromkeys(SECRET, "not-shown-here") if ups.driver == "snmp-ups" else {}
+        unseen.pop("password", None)
+        options = unseen | dict(ups.options)
+        devices.append({"name": name, "driver": ups.driver, "port": ups.port, "options": options})
+    for fault in device_faults(devices):
+        yield ("ups", fault.device, *fault.key.split(".", 1)), fault.text
 
 
 def _device(at: tuple[str, str], ups: Ups) -> Iterator[Fault]:
@@ -92,6 +123,10 @@ def _clients(town: Town, name: str, ups: Ups) -> Iterator[Fault]:
     for number, client in enumerate(ups.clients):
         at = ("ups", name, "clients", number)
         yield from refer(at, client, "hosts", town.hosts)
+        there = town.hosts.get(client)
+        if there and there.kind in UNTOUCHED and there.system == "linux":
+            why = UNTOUCHED[there.kind]
+            yield at, f"{client} is {why}: give it `system: other`, so that its stop counts"
         if client == ups.host:
             yield at, f"{client} has the cable and is no client"
         if client in ups.clients[:number]:

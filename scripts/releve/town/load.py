@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 Location = tuple[str | int, ...]
+IN_OUR_WORDS = {  # of pydantic's kinds of faults
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "tuple_type": "must be a list, such as [one, another]",
+}
+VAULTED = "(encrypted by ansible-vault)"
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML, and the one tag of Ansible's own files: a value that is encrypted by itself."""
+
+
+_Loader.add_constructor("!vault", lambda _loader, _node: VAULTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +84,7 @@ def read_source(file: Path) -> Source:
         message = f"{file}: cannot be read as UTF-8 text: {error}"
         raise InputError(message) from None
     try:
-        loader = yaml.CSafeLoader(text)
+        loader = _Loader(text)
         try:
             node = loader.get_single_node()
             lines: dict[Location, int] = {}
@@ -127,7 +140,7 @@ def _explain(detail: ErrorDetails) -> tuple[Location, str]:
         return where, f'"{detail["input"]}" does not match {context["pattern"]}'
     if kind in {"model_type", "dict_type"}:
         return where, f"must hold keys of its own, not {_kind_of(detail['input'])}"
-    message = detail["msg"].removeprefix("Value error, ")
+    message = IN_OUR_WORDS.get(kind, detail["msg"].removeprefix("Value error, "))
     shown = "" if isinstance(detail["input"], dict | list) else f" (found {detail['input']!r})"
     return where, f"{message[:1].lower()}{message[1:]}{shown}"
 

@@ -6,15 +6,20 @@ follows from the town file, the town's host_vars. Only plain values count.
 
 from __future__ import annotations
 
+import functools
+import re
 from typing import TYPE_CHECKING, Any
 
 from releve.errors import InputError
 from releve.playbook import CHECKOUT
 from releve.power.budget import Settings
+from releve.power.inputs.primary import RANGES
+from releve.power.inputs.reach import out_of_range
+from releve.power.inputs.typed import misspelt, wrong_types
 from releve.power.stops import workers_of
 from releve.town.ansible_vars import inventory_of
 from releve.town.inputs import role_inputs
-from releve.town.load import read_source
+from releve.town.load import VAULTED, Source, read_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
     from releve.town.model import Town
 
 ROLE = "nut_primary"
-VAULTED = "$ANSIBLE_VAULT"
+ENCRYPTED = "$ANSIBLE_VAULT"  # a whole file
 PLAIN = (
     "commissioning_seconds",
     "derate",
@@ -134,14 +139,36 @@ def _files(folder: Path, name: str) -> Iterator[Path]:
 
 def _of_role(file: Path) -> dict[str, Any]:
     with file.open(encoding="utf-8") as stream:
-        if stream.readline().startswith(VAULTED):
+        if stream.readline().startswith(ENCRYPTED):
             return {}
+    source = read_source(file)
     found = {}
-    for name, value in (read_source(file).data or {}).items():
-        if not name.startswith(f"{ROLE}_") or name.endswith("password"):
+    for name, value in (source.data or {}).items():
+        if not name.startswith(f"{ROLE}_") or name.endswith("password") or value == VAULTED:
             continue
         if isinstance(value, str) and "{{" in value:
             message = f"{file}: {name}: a template; the budget is reckoned from plain values only"
             raise InputError(message)
-        found[name.removeprefix(f"{ROLE}_")] = value
-    return found
+        found[name] = value
+    if faults := list(_faults(source, found)):
+        raise InputError("\n".join(faults))
+    return {name.removeprefix(f"{ROLE}_"): value for name, value in found.items()}
+
+
+def _faults(source: Source, values: dict[str, Any]) -> Iterator[str]:
+    """Yield what the role would refuse of these, as far as it is no matter of a host."""
+    options = _options()
+    sentences = [*misspelt(values, options), *wrong_types(options, values)]
+    # Shares are the budget's own matter.
+    ranges = {name: range_ for name, range_ in RANGES.items() if name not in ("derate", "margin")}
+    for text in sentences or out_of_range(f"{ROLE}_", values, ranges):
+        name, _, rest = text.partition(": ")
+        top = re.split(r"[\[.]", name)[0]
+        yield source.fault((top,), f"{name.removeprefix(top)} {rest}".strip())
+
+
+@functools.cache
+def _options() -> dict[str, Any]:
+    file = CHECKOUT / "roles" / ROLE / "meta" / "argument_specs.yml"
+    options: dict[str, Any] = read_source(file).data["argument_specs"]["main"]["options"]
+    return options

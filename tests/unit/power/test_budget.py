@@ -196,7 +196,7 @@ def test_the_last_ups_of_several_carries_the_whole_load() -> None:
 
     assert budget_of(shared).capacity == 300
     assert (
-        "300 s measured x 0.8, 1200 s while 2 supplies shared the load"
+        "300 s x 0.8: its 1200 s were measured while 2 supplies shared the load"
         in (budget_of(shared).faults[0])
     )
     assert budget_of(but(supplies=2, min_supplies=1)).capacity == 1200

@@ -35,11 +35,13 @@ PATHS = [{"via": "office", "powered_by": "ups1"}]
 DEVICE = {
     "name": "ups1",
     "driver": "usbhid-ups",
+    "options": {"serial": "G3M1"},
     "capacity_seconds": 1500,
     "thresholds": "own",
     "mode": "policy",
     "tiers": [{"name": "early", "hosts": ["caisse"], "after_seconds": 120, "below_seconds": 500}],
 }
+OTHER = {**DEVICE, "name": "ups2", "options": {"serial": "G3M2"}, "tiers": []}
 VARIABLES: dict[str, Any] = {
     "nut_primary_password": "k3vQ8wZr-T1xN_b7Yh2mLd9s",
     "nut_primary_secondary_password": "u6Jf0pRz_W4cGq8Xa-E1tBn5",
@@ -105,14 +107,13 @@ def test_the_driver_reads_what_is_written_for_it(files: dict[str, str], tmp_path
 
 
 def test_who_has_another_ups_is_known_to_stay(tmp_path: Path) -> None:
-    second = {**DEVICE, "name": "ups2", "tiers": []}
     both = ["ups1", "ups2"]
     caisse = client("caisse", "192.0.2.31", devices=["ups1"])
     nas = client("nas", "192.0.2.12", devices=both)
     file = tmp_path / "policy.json"
 
     def carried(**changed: Any) -> dict[str, bool]:
-        files = written(nut_primary_devices=[DEVICE, second], **changed)
+        files = written(nut_primary_devices=[DEVICE, OTHER], **changed)
         file.write_text(files["/etc/releve/policy.json"])
         budget = json.loads(files["/etc/releve/power-budget.json"])["ups1"]
         tiers = [Config.read(file, f"{one}").tier for one in ("ups1-site", "ups1-early")]
@@ -155,7 +156,7 @@ def test_the_linter_finds_nothing_to_say(files: dict[str, str]) -> None:
 
 
 def test_stock_beside_it_keeps_its_timer_and_its_name() -> None:
-    stock = {"name": "ups2", "driver": "usbhid-ups", "capacity_seconds": 1500}
+    stock = OTHER | {"mode": "stock"}
     files = written(nut_primary_devices=[DEVICE, stock])
 
     assert "AT ONBATT ups2@localhost START-TIMER" in files["/etc/nut/upssched.conf"]
@@ -179,7 +180,7 @@ def test_stock_alone_has_nothing_of_it() -> None:
         ({"nut_primary_clients": []}, "each of their hosts is a client of this UPS"),
         ({"nut_primary_devices": [{**DEVICE, "mode": "stock"}]}, "tiers need mode policy"),
         (
-            {"nut_primary_devices": [DEVICE, {"name": "ups1-site", "driver": "usbhid-ups"}]},
+            {"nut_primary_devices": [DEVICE, OTHER | {"name": "ups1-site"}]},
             "has the name of another UPS",
         ),
     ],

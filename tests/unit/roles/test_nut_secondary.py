@@ -79,3 +79,18 @@ def test_only_a_host_with_guests_looks_after_their_stop() -> None:
     stop = files["/etc/systemd/system/releve-guests-stop.service"]
     assert "abort-backups --deadline 44\n" in stop
     assert "TimeoutStopSec=54s" in stop
+
+
+@pytest.mark.parametrize("server", ["2001:db8::10", "nas.example.org"])
+def test_a_server_is_written_as_nut_takes_it(server: str) -> None:
+    files = written(nut_secondary_monitors=[OURS | {"server": server}], nut_secondary_passwords={})
+
+    shown = f"[{server}]" if ":" in server else server
+    assert monitors(files) == [
+        f'MONITOR ups1@{shown} 1 secondary "u6Jf0pRz_W4cGq8Xa-E1tBn5" secondary'
+    ]
+
+
+def test_what_was_not_meant_is_refused_before_anything_is_written() -> None:
+    with pytest.raises(RefusedError, match=r'nut_secondary_pollfreq: "5" is text: write 5'):
+        written(nut_secondary_pollfreq="5")

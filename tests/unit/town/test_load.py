@@ -66,7 +66,7 @@ RAW = "        format: raw"
         (RAW, f"{RAW}\n        frozen: {{file: /b}}", "needs the `file` that is read after"),
         (RAW, f"{RAW}\n        file: /b\n        frozen: {{file: /b}}", "it is `file` itself"),
         (RAW, f"{RAW}\n        file: /b\n        frozen: {{file: b}}", "b does not begin with /"),
-        ("vmid: 102", "vmid: many", "guests.dossiers.vmid: input should be a valid integer"),
+        ("vmid: 102", "vmid: many", "guests.dossiers.vmid: must be a whole number"),
     ],
 )
 def test_a_fault_is_named_with_its_remedy(

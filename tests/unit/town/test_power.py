@@ -17,6 +17,7 @@ from releve.town.ansible_vars import inventory_of
 from releve.town.inputs import nut
 
 USB = {"ups__ups1__driver": "usbhid-ups"}
+FIRST = {"driver": "usbhid-ups"}
 LAB = Path(__file__).parents[3] / "inventory/lab/town.yml"
 
 
@@ -57,6 +58,18 @@ def town(folder: Path, **changes: Any) -> Any:
             {"ups__ups1__driver": "nutdrv_qx", "ups__ups1__ondelay_seconds": 120},
             "120 s is too short: say 180 s or more",
         ),
+        (
+            {"ups__ups1__driver": "usb-hid"},
+            'NUT has no driver "usb-hid"; did you mean "usbhid-ups"',
+        ),
+        ({"ups__ups1__driver": "snmp-ups", "ups__ups1__port": "auto"}, "ups.ups1.port: the driver"),
+        ({**USB, "ups__ups1__options": {"poll": 5}}, "ups.ups1.options.poll: the driver"),
+        ({**USB, "ups__ups1__options": {"vendorid": 463}}, "ups1.options.vendorid: 463 is a num"),
+        ({**USB, "ups__ups1__options": {"privPassword": "x"}}, "nut_primary_secret_options: {ups1"),
+        ({"ups__ups2": {"host": "pve1", **FIRST}, "ups__ups1": {"host": "pve1", **FIRST}}, "tells"),
+        ({"ups__ups1__clients": ["old"]}, "old is an old host, on which nothing is installed"),
+        ({"ups__ups1__clients": ["vault"]}, "where nobody of the site logs in: give it `system:"),
+        ({"ups__ups1__clients": "nas"}, "must be a list, such as [one, another]"),
         ({"ups__ups1__driver": "apcsmart"}, "knows no offdelay and ondelay and ends at start"),
         ({"ups__ups1__tiers": {"early": {"hosts": ["nas"]}}}, "mode stock knows no tiers"),
         (
@@ -250,3 +263,17 @@ def test_paths_and_rules_that_lead_nowhere_are_refused(
     with pytest.raises(InputError) as refused:
         town(tmp_path, **changes)
     assert told in str(refused.value)
+
+
+def test_a_card_whose_passwords_are_elsewhere_is_taken(tmp_path: Path) -> None:
+    card = {"snmp_version": "v3", "secLevel": "authPriv", "secName": "nut"}
+    changes = {"ups__ups1__driver": "snmp-ups", "ups__ups1__port": "198.51.100.50"}
+
+    assert town(tmp_path, **changes, ups__ups1__options=card).ups["ups1"].options == card
+
+
+def test_an_old_host_follows_by_its_own_means(tmp_path: Path) -> None:
+    other = town(tmp_path, ups__ups1__clients=["old"], hosts__old__system="other")
+
+    assert other.secondaries("ups1") == ()
+    assert "nut_secondaries" not in inventory_of(other)

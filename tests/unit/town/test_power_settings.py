@@ -179,3 +179,33 @@ def test_a_capacity_measured_beside_another_ups_is_no_whole_one(
     values["remote"] = [{"ups": "ups2", "server": "192.0.2.9", "supplies": supplies}]
 
     assert made_of(values, "ups1", 1).measured_alone is alone
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('nut_primary_hostsync: "20 s"', 'nut_primary_hostsync: "20 s" is no whole number'),
+        ("nut_primary_pollfreq: 0", "nut_primary_pollfreq: 0 is not between 1 and 60"),
+        ("nut_primary_hostsnyc: 60", 'there is no such input; did you mean "nut_primary_hostsync'),
+        ("nut_primary_guests: [{name: 1, order: 1, stop_seconds: 9}]", "[1].name 1 is no text"),
+    ],
+)
+def test_what_the_role_would_refuse_is_told_with_its_line(
+    tmp_path: Path, line: str, told: str
+) -> None:
+    file = town_in(tmp_path, group_vars__nut_primaries_yml=f"nut_primary_margin: 2\n{line}\n")
+
+    with pytest.raises(InputError) as error:
+        settings_of(load_town(file), "ups1")
+    assert told in str(error.value)
+    assert str(error.value).startswith("nut_primaries.yml:2: ")
+
+
+def test_a_value_that_is_encrypted_by_itself_is_passed_by(tmp_path: Path) -> None:
+    encrypted = "!vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162\n"
+    file = town_in(
+        tmp_path,
+        group_vars__all__x_yml=f"nut_primary_hostsync: 20\nnut_primary_test_password: {encrypted}",
+    )
+
+    assert settings_of(load_town(file), "ups1").hostsync == 20

@@ -1,0 +1,129 @@
+"""What must hold of the inputs of role nut_primary, types aside."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from releve.power.inputs.devices import device_faults
+from releve.power.inputs.reach import (
+    no_address,
+    no_card,
+    no_ipv4,
+    no_network,
+    no_server,
+    out_of_range,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PREFIX = "nut_primary_"
+DAY = 86_400
+RANGES: dict[str, tuple[float, float]] = {
+    "abort_seconds": (0, 3600),
+    "boot_gate_seconds": (1, DAY),
+    "commissioning_seconds": (1, DAY),
+    "derate": (0.1, 1),
+    "driver_poll": (1, 10),  # data are stale after MAXAGE, 15 s
+    "finaldelay": (0, 3600),
+    "gate_seconds": (1, 3600),
+    "hostsync": (1, DAY),
+    "login_seconds": (1, 3600),
+    "margin": (1, 10),
+    "min_supplies": (1, 64),
+    "policy_alarm_seconds": (1, DAY),
+    "policy_debounce_seconds": (0, 3600),
+    "policy_silence_seconds": (1, 3600),
+    "pollfreq": (1, 60),
+    "pollfreqalert": (1, 60),
+    "poweroff_wait_seconds": (1, DAY),
+    "rewake_charge_wait": (0, 7 * DAY),
+    "rewake_grace": (0, DAY),
+    "rewake_min_charge": (0, 100),
+    "rewake_quiet": (0, DAY),
+    "rewake_retry": (1, DAY),
+    "rewake_settle": (0, DAY),
+    "ride_through_seconds": (0, DAY),
+    "stop_seconds": (1, DAY),
+    "test_deep_stop_charge": (10, 99),
+}
+UNSEEN = "not-shown-here"  # in place of a secret
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def faults(
+    values: dict[str, Any], known: dict[str, Any], secret: dict[str, list[str]]
+) -> Iterator[str]:
+    """Yield a sentence for each fault; `values` are the inputs, with their full names.
+
+    `known` are the role's argument specs; `nut_primary_devices` hold the defaults already.
+    `secret`: the names of the secret options of each UPS.
+    """
+    yield from out_of_range(PREFIX, values, RANGES)
+    yield from _devices(values, known, secret)
+    yield from _addresses(values)
+    yield from _clients(values)
+    for one in values.get(f"{PREFIX}remote") or ():
+        yield from no_server(f"{PREFIX}remote[{one['ups']}].server", one["server"])
+    folder = values.get(f"{PREFIX}metrics_folder") or ""
+    if folder and not folder.startswith("/"):
+        yield f'{PREFIX}metrics_folder: "{folder}" does not begin with /'
+
+
+def _devices(
+    values: dict[str, Any], known: dict[str, Any], secret: dict[str, list[str]]
+) -> Iterator[str]:
+    devices = values[f"{PREFIX}devices"]
+    wanted = [key for key in known[f"{PREFIX}devices"]["options"] if key not in ("name", "driver")]
+    missing = [key for key in wanted if any(key not in one for one in devices)]
+    if missing:
+        yield (
+            f"{PREFIX}device: has no {', '.join(missing)}: whoever sets it, sets each of its keys"
+        )
+        return
+    for one in devices:
+        date = one["battery_installed"]
+        if date is not None and not _is_date(str(date)):
+            at = f"{PREFIX}devices[{one['name']}].battery_installed"
+            yield f'{at}: "{date}" is no date such as 2026-03-01'
+    for name in secret.keys() - {one["name"] for one in devices}:
+        there = ", ".join(one["name"] for one in devices)
+        yield f'{PREFIX}secret_options: there is no UPS "{name}"; there is {there}'
+    whole = [
+        one | {"options": one["options"] | dict.fromkeys(secret.get(one["name"], ()), UNSEEN)}
+        for one in devices
+    ]
+    for fault in device_faults(whole, values.get(f"{PREFIX}accept") or ()):
+        yield f"{PREFIX}devices[{fault.device}].{fault.key}: {fault.text}"
+
+
+def _is_date(text: str) -> bool:
+    year, month, day = map(int, text.split("-")) if _DATE.fullmatch(text) else (0, 0, 0)
+    return year > 1990 and 1 <= month <= 12 and 1 <= day <= 31  # noqa: PLR2004  # a calendar's
+
+
+def _addresses(values: dict[str, Any]) -> Iterator[str]:
+    for one in values[f"{PREFIX}addresses"]:
+        yield from no_address(f"{PREFIX}addresses", one)
+    for one in values.get(f"{PREFIX}firewall_also") or ():
+        yield from no_network(f"{PREFIX}firewall_also", one)
+    yield from no_ipv4(f"{PREFIX}broadcast", values[f"{PREFIX}broadcast"], "192.0.2.255")
+
+
+def _clients(values: dict[str, Any]) -> Iterator[str]:
+    devices = [one["name"] for one in values[f"{PREFIX}devices"]]
+    seen: set[str] = set()
+    for client in values.get(f"{PREFIX}clients") or ():
+        where = f"{PREFIX}clients[{client['name']}]"
+        if client["name"] in seen:
+            yield f"{where}: is said twice"
+        seen.add(client["name"])
+        yield from no_address(f"{where}.address", client["address"])
+        yield from no_card(f"{where}.mac", client["mac"])
+        for ups in client["devices"]:
+            if ups not in devices:
+                there = ", ".join(devices)
+                yield f'{where}.devices: there is no "{ups}", so nobody would wait; name {there}'
+        if not client["devices"]:
+            yield f"{where}.devices: is empty, so nobody would wait; name {', '.join(devices)}"

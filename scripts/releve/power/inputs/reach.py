@@ -1,0 +1,69 @@
+"""Addresses, names of machines and network cards, as NUT, nftables and rewake take them."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAC = re.compile(r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
+
+
+def no_address(where: str, text: str) -> Iterator[str]:
+    """Yield why a text is no address as upsd writes one; a login is looked for by that."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        yield f'{where}: "{text}" is no address such as 192.0.2.10'
+        return
+    if str(address) != text:
+        yield f'{where}: write "{text}" as {address}, the way NUT does'
+
+
+def no_ipv4(where: str, text: str, example: str) -> Iterator[str]:
+    """Yield why a text is no IPv4 address; echo requests and Wake-on-LAN know no other."""
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        yield f'{where}: "{text}" is no IPv4 address such as {example}'
+
+
+def no_network(where: str, text: str) -> Iterator[str]:
+    """Yield why a text is neither an address nor a network."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        yield f'{where}: "{text}" is no address and no network such as 192.0.2.0/24 ({error})'
+
+
+def no_server(where: str, text: str) -> Iterator[str]:
+    """Yield why a text is neither an address nor the name of a machine."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        if not _HOST.fullmatch(text):
+            yield (
+                f'{where}: "{text}" is no address and no name of a machine'
+                " (no port, no @, no brackets)"
+            )
+
+
+def no_card(where: str, text: str) -> Iterator[str]:
+    """Yield why a text is no address of a network card; an empty one is: nobody is woken."""
+    if text and not MAC.fullmatch(text):
+        yield f'{where}: "{text}" is no address of a network card; write it as "02:00:5e:00:53:0b"'
+
+
+def out_of_range(
+    prefix: str, values: dict[str, Any], ranges: dict[str, tuple[float, float]]
+) -> Iterator[str]:
+    """Yield the numbers that are too small or too large."""
+    for name, (least, most) in ranges.items():
+        value = values.get(prefix + name)
+        if isinstance(value, int | float) and not least <= value <= most:
+            share = ": a share, 0.8 is 80 %" if most == 1 else ""
+            yield f"{prefix}{name}: {value} is not between {least:g} and {most:g}{share}"

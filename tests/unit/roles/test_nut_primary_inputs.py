@@ -1,0 +1,75 @@
+"""What role nut_primary does with what a plain inventory gives it: refused first, never shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.worlds.role import RoleRun
+
+from releve.errors import RefusedError
+
+SNMP = {
+    "name": "ups1",
+    "driver": "snmp-ups",
+    "port": "192.0.2.50",
+    "options": {"snmp_version": "v3", "secLevel": "authNoPriv", "secName": "nut"},
+    "capacity_seconds": 1200,
+}
+VARIABLES: dict[str, Any] = {
+    "nut_primary_password": "k3vQ8wZr-T1xN_b7Yh2mLd9s",
+    "nut_primary_secondary_password": "u6Jf0pRz_W4cGq8Xa-E1tBn5",
+    "nut_primary_devices": [{"name": "ups1", "driver": "usbhid-ups", "capacity_seconds": 1200}],
+    "nut_primary_addresses": ["192.0.2.11"],
+    "nut_primary_stop_seconds": 60,
+    "nut_primary_tls": False,
+}
+
+
+def written(**changed: Any) -> dict[str, str]:
+    seen = {"__nut_primary_guests_unit": {"stdout": ""}}
+    files = RoleRun("nut_primary", {**VARIABLES, **changed}, seen).run()
+    return {one.path: one.data.decode() for one in files if not one.path.endswith(".pyz")}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"nut_primary_addresses": "192.0.2.11"}, r'is no list: write \["192.0.2.11"\]'),
+        ({"nut_primary_firewall": "no"}, "is neither true nor false"),
+        ({"nut_primary_hostsnyc": 60}, 'did you mean "nut_primary_hostsync"'),
+        ({"nut_primary_device": {"mode": "stock"}}, "whoever sets it, sets each of its keys"),
+        ({"nut_primary_notify_urls": "ntfys://x/y"}, "nut_primary_notify_urls is no list"),
+        ({"nut_primary_notify_urls": ["a@example.org"]}, "nut_primary_notify_urls is no list"),
+    ],
+)
+def test_what_was_not_meant_is_refused(changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(RefusedError, match=said):
+        written(**changed)
+
+
+def test_a_target_of_alarms_that_is_none_is_not_shown() -> None:
+    with pytest.raises(RefusedError) as refused:
+        written(nut_primary_notify_urls=["only-a-password"])
+
+    assert "only-a-password" not in str(refused.value)
+
+
+def test_secret_options_go_into_ups_conf() -> None:
+    given = {"ups1": {"authPassword": "not-for-everybody"}}
+
+    conf = written(nut_primary_devices=[SNMP], nut_primary_secret_options=given)
+
+    assert '  authPassword = "not-for-everybody"\n' in conf["/etc/nut/ups.conf"]
+    assert [path for path, text in conf.items() if "not-for-everybody" in text] == [
+        "/etc/nut/ups.conf"
+    ]
+
+
+def test_another_server_may_have_an_ipv6_address() -> None:
+    remote = {"ups": "ups9", "server": "2001:db8::9", "supplies": 1, "tls": False}
+
+    files = written(nut_primary_remote=[remote])
+
+    assert "MONITOR ups9@[2001:db8::9] 1 secondary" in files["/etc/nut/upsmon.conf"]
+    assert "\n1 ups9@[2001:db8::9]\n" in files["/usr/local/lib/releve/power-timer"]
