@@ -13,6 +13,7 @@ import contextlib
 import json
 import logging
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -187,7 +188,7 @@ class ThisHost:
     def alarm(self, text: str) -> None:
         LOG.error("%s", text)
         try:
-            raise_alarm(Alarm("late-guest", "", text, "failure"))
+            raise_alarm(Alarm("late-guest", socket.gethostname(), text, "failure"))
         except OSError as error:
             LOG.warning("nobody could be told (%s)", error)
 
@@ -208,16 +209,19 @@ def _pvesh(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(argv, 1, "", str(error))
 
 
-def is_fresh(uptime: str) -> bool:
+def is_fresh(uptime: str, limit: float = FRESH) -> bool:
     """Tell by /proc/uptime whether this host has booted just now."""
     seconds = uptime.split()[:1]
-    return bool(seconds) and float(seconds[0]) < FRESH
+    return bool(seconds) and float(seconds[0]) < limit
 
 
 def main(arguments: Sequence[str]) -> int:
     """Start who is late after a boot; always 0, alarms say what went wrong."""
-    argparse.ArgumentParser(prog="power.pyz start-late").parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="power.pyz start-late")
+    parser.add_argument("--fresh", type=float, default=FRESH, help="most seconds since the boot")
+    parser.add_argument("--limit", type=float, default=LIMIT, help="seconds to wait for a storage")
+    chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    if is_fresh(read(Path("/proc/uptime"))):
-        start_late(ThisHost())
+    if is_fresh(read(Path("/proc/uptime")), chosen.fresh):
+        start_late(ThisHost(), chosen.limit)
     return 0

@@ -26,6 +26,7 @@ def inputs(town: Town) -> dict[str, dict[str, Any]]:
                 "nut_secondary_monitors": _monitors(town, name, elsewhere),
                 "nut_secondary_min_supplies": _min_supplies(town, name, elsewhere),
                 "nut_secondary_address": str(host.address),
+                "nut_secondary_site": town.town.name,
                 **_rule(town, name, elsewhere),
             }
     return variables
