@@ -106,9 +106,9 @@ def test_a_battery_that_is_well_is_told_in_french(town: Town, tmp_path: Path) ->
     for words in (
         "Mesuré ups1", "le temps restant que l'onduleur", "nos propres seuils",
         "4 min, le 31 mai 2026", "après 1,2 s", "Essai court réussi, le 23 novembre 2026",
-        "Essai long jamais fait", "avant le 1 mars 2029", "compta arrêté proprement",
+        "Essai long jamais fait", "avant le 1er mars 2029", "compta arrêté proprement",
         "Alarmes bien arrivées, le 23 novembre 2026",
-        "elle date du 1 mars 2025 et l'on compte sur elle 48 mois",
+        "elle a été installée le 1er mars 2025 et l'on compte sur elle pendant 48 mois",
     ):  # fmt: skip
         assert words in text.replace("\N{NO-BREAK SPACE}", " "), words
     assert "mise en service" not in text

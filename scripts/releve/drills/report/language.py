@@ -170,7 +170,8 @@ class Language:
     def date(self, moment: datetime.datetime) -> str:
         """Return the day, as in a letter."""
         local = moment.astimezone(self.zone)
-        return f"{local.day}{HARD}{self.text(MONTHS[local.month - 1])}{HARD}{local.year}"
+        day = "1er" if self.code == "fr" and local.day == 1 else str(local.day)
+        return HARD.join((day, self.text(MONTHS[local.month - 1]), str(local.year)))
 
     def day(self, text: str) -> str:
         """Return a day that is written as 2026-05-31; anything else as it is."""
