@@ -13,6 +13,7 @@ from releve.ssh import Ssh
 
 SECONDS = 120  # a scan of the buses; a device that does not answer takes some
 NOT_THERE = 127  # a shell's code for a program that is not installed
+UNREACHED = 255  # ssh's own code
 
 
 @click.command()
@@ -35,6 +36,10 @@ def command(ctx: click.Context, host: str, snmp: str | None) -> None:
     done = Ssh.to(town, host).run(
         shlex.join(["nut-scanner", "-q", "-P", *where]), timeout=SECONDS, check=False
     )
+    if done.returncode == UNREACHED:
+        words = (done.stderr.strip() or "without a word").splitlines()[-1]
+        message = f"ssh does not reach {host}: {words}"
+        raise LaterError(message)
     if done.returncode == NOT_THERE:
         needs = "nut-server, and nut-snmp for --snmp"
         message = f"{host} has no nut-scanner: install {needs} there, then scan again"

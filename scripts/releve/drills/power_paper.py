@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import yaml
 
 from releve.command import CommandError
-from releve.errors import CheckError
+from releve.errors import CheckError, LaterError
 from releve.playbook import CHECKOUT
 from releve.power.budget import Budget, Settings, budget_of, with_live_day
 from releve.town.power_settings import made_of
@@ -67,9 +67,17 @@ def drill(
     town: Town, ups: str, variables: Mapping[str, Any], hosts: Mapping[str, Host],
     evidence: Evidence,
 ) -> Budget:  # fmt: skip
-    """Judge the budget and the files of every host; returns the budget."""
+    """Judge the budget and the files of every host; returns the budget.
+
+    Raises LaterError when the UPS's host does not answer.
+    """
     primary = town.ups[ups].host
-    settings = settings_of(variables, ups, hosts[primary].processors())
+    try:
+        processors = hosts[primary].processors()
+    except CommandError as error:
+        message = f"{primary} does not answer: {error}"
+        raise LaterError(message) from error
+    settings = settings_of(variables, ups, processors)
     budget = budget_of(settings)
     judge_budget(budget, evidence)
     try:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from releve.drills.evidence import Evidence
 
+UNREACHED = 255  # ssh's own code
 SECONDS = 400  # both turns, each with its own limit
 KINDS = {
     "notified": "NOTIFYCMD is told that the mains are lost",
@@ -76,6 +77,9 @@ def document_of(name: str, host: Host, ups: str) -> dict[str, Any]:
     """
     done = host.carry("shadow", "--ups", ups, timeout=SECONDS)
     said = (done.stderr.strip() or "no answer").splitlines()[-1]
+    if done.returncode == UNREACHED:
+        message = f"{name}: ssh does not reach it: {said}"
+        raise CheckError(message)
     if done.returncode == ExitCode.LATER:
         raise LaterError(said)
     if done.returncode == ExitCode.REFUSED:

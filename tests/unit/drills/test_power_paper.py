@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from releve.command import CommandError
 from releve.drills.evidence import Check, Evidence
 from releve.drills.power_paper import DEPLOYED, drill, settings_of
-from releve.errors import InputError
+from releve.errors import InputError, LaterError
 from releve.power.budget import budget_of
 from releve.town import load_town
 from releve.town.inputs.nut import inputs
@@ -144,3 +145,15 @@ def test_a_linter_that_says_nothing_is_no_proof(tmp_path: Path, report: str) -> 
 
     assert not check.passed
     assert "what went wrong" in check.note
+
+
+class AwayHost(FakeHost):
+    def processors(self) -> int:
+        raise CommandError(["ssh", "pve1", "nproc"], "exit 255: No route to host", 255)
+
+
+def test_a_host_that_is_away_ends_the_drill_for_later(tmp_path: Path) -> None:
+    hosts = {"pve1": AwayHost(), "nas": FakeHost()}
+
+    with pytest.raises(LaterError, match=r"pve1 does not answer: .* No route to host"):
+        drill(TOWN, "ups1", VARIABLES, hosts, Evidence("power-0", tmp_path))

@@ -119,3 +119,11 @@ def test_a_host_in_the_middle_of_something_ends_the_drill(tmp_path: Path) -> Non
         played(tmp_path, nas=FakeHost({}, code=75, error="nas: ups1 says OB, not OL"))
     with pytest.raises(RefusedError, match="killpower"):
         played(tmp_path, nas=FakeHost({}, code=5, error="nas: /etc/killpower is there"))
+
+
+def test_a_host_that_ssh_does_not_reach_is_told_as_such(tmp_path: Path) -> None:
+    evidence = played(tmp_path, nas=FakeHost(DOCUMENT, 255, "No route to host"))
+
+    assert [one.note for one in evidence.checks if not one.passed] == [
+        "nas: ssh does not reach it: No route to host"
+    ]
