@@ -3,6 +3,7 @@
 `--sweep`, `--fuzz` run those in one mode (stock when none is named) and print what is wrong;
 `--part 1/3` runs a third of them, and `--keep` counts what all parts have left, runs nothing;
 `--rest` leaves out the worlds of which an outcome lies in build/worlds.
+`--full` runs a few scenarios on full hosts (systemd containers, the roles applied by Ansible).
 `--at-once N` runs N worlds at a time, where the machine carries more or less than was measured.
 `--page` writes docs/explanation/power-scenarios.md and runs nothing.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.worlds import fuzz, measured, page, sweep
+from tests.worlds import full_run, fuzz, measured, page, sweep
 from tests.worlds.catalogue import ALL
 from tests.worlds.runner import Result, print_verdicts, run_all
 from tests.worlds.scenarios import end_of
@@ -27,6 +28,7 @@ def main() -> int:
     parser.add_argument("--page", action="store_true")
     parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--fuzz", action="store_true")
+    parser.add_argument("--full", action="store_true")
     parser.add_argument("--part", type=_part, default=(1, 1), metavar="K/N")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--rest", action="store_true")
@@ -54,6 +56,8 @@ def _run(asked: argparse.Namespace) -> int:
         found, excused = (sweep.bad(each), []) if asked.sweep else fuzz.bad(each)
         _say(excused)
         return _say(found)
+    if asked.full:
+        return 1 if full_run.print_verdicts(asked.mode or full_run.MODES, asked.ids) else 0
     if asked.page:
         page.FILE.write_text(page.render(), encoding="utf-8")
         return 0

@@ -125,7 +125,7 @@ TWENTY = (
     ),
     Scenario(
         "8-B",
-        "the same, and on battery the UPS says nothing any more",
+        "a client with guests stops for longer than its server, and the UPS falls silent",
         (*mains(2, 50), *during(6, 60, "comms", False, True)),
         95,
         {"plain": "cut", "stock": "clean", "policy": "clean"},

@@ -47,7 +47,7 @@ class Hosts:
 
     def __post_init__(self) -> None:
         """Look at them as at the lab's containers."""
-        self.view = Containers(self.pid_of, self.kill, self._start_later)
+        self.view = Containers(self.pid_of, self.kill, self.start_later)
 
     def prepare(self) -> None:
         """Write the disks; raises RefusedError as the roles do."""
@@ -101,7 +101,8 @@ class Hosts:
                 stderr=console,
             )
 
-    def _start_later(self, host: str) -> None:
+    def start_later(self, host: str) -> None:
+        """Start a host when its firmware is through."""
         self.starts.setdefault(host, time.monotonic() + BIOS_SECONDS)
 
     def tick(self, *, output: bool) -> None:
@@ -113,13 +114,13 @@ class Hosts:
             del self.starts[host]
             if self.view.state(host) is State.HALTED:
                 self.start(host)
-        for host in self.processes:
+        for host in self.site.addresses:
             asked = self.shared(host) / "reboot"
             if asked.exists() and self.view.state(host) is State.HALTED:
                 asked.unlink()
                 if output:
                     self.journal.note(host, "power-on", "reboots")
-                    self._start_later(host)
+                    self.start_later(host)
 
     def pid_of(self, host: str) -> int | None:
         """Return the number of a host's first process as this machine counts it."""

@@ -79,13 +79,19 @@ class Run:
     switch: Switch = field(init=False)
     lag: float = 0.0
     whole_since: float | None = None
+    ready_seconds: float = READY_SECONDS
 
     def __post_init__(self) -> None:
         """Put the parts together."""
-        site, folder = self.site, self.folder / "ups"
-        self.journal = journal = Journal(self.folder / "events.jsonl")
-        self.switch = Switch.of(self.number, site.addresses)
-        self.hosts = Hosts(site, self.folder, self.root, self.switch, journal)
+        journal = Journal(self.folder / "events.jsonl")
+        switch = Switch.of(self.number, self.site.addresses)
+        self.hosts = Hosts(self.site, self.folder, self.root, switch, journal)
+        self.assemble(self.folder / "ups")
+
+    def assemble(self, folder: Path) -> None:
+        """Hang the hosts on their UPSes, which live in `folder`."""
+        site = self.site
+        self.journal, self.switch = self.hosts.journal, self.hosts.switch
         wake = {host.mac: host.name for host in site.hosts if host.wakes}
         self.worlds = {}
         for ups in site.ups:
@@ -93,7 +99,7 @@ class Run:
                 ups=ups,
                 folder=folder,
                 machines=self.hosts.view,
-                journal=journal,
+                journal=self.journal,
                 battery=Battery(site.capacity),
                 fed=tuple(site.addresses),
                 # A host that two UPSes feed is woken by one of them.
@@ -118,13 +124,14 @@ class Run:
         self.hosts.prepare()
         try:
             self.switch.make()
-            return self._live()
+            return self.live()
         finally:
             self.hosts.end()
             self.switch.remove()
             shutil.rmtree(self.folder / "disks", ignore_errors=True)
 
-    def _live(self) -> Outcome:
+    def live(self) -> Outcome:
+        """Let it run from the first boot to its end; return the verdict."""
         for host in self.site.addresses:
             self.hosts.start(host)
         for world in self.worlds.values():
@@ -135,7 +142,7 @@ class Run:
         started = last = time.monotonic()
         looked = 0.0
         with magic.listen(network.NETNS / self.switch.name) as heard:
-            while begin is None or last - begin < self.seconds:
+            while begin is None or not self.is_over(last - begin):
                 if self.ended.wait(TICK):
                     raise EndedError
                 now = time.monotonic()
@@ -146,32 +153,43 @@ class Run:
                 self.hosts.tick(output=any(world.output for world in self.worlds.values()))
                 last = now
                 if begin is None and now - looked >= LOOK:
-                    looked, begin = now, self._ready(now - started)
+                    looked, begin = now, self.ready(now - started)
                 while begin is not None and todo and now - begin >= todo[0].at:
                     self.happen(todo.pop(0))
-        return self._judge()
+        return self.end()
 
-    def _ready(self, after: float) -> float | None:
+    def is_over(self, elapsed: float) -> bool:
+        """Tell whether it ends, `elapsed` seconds after everybody was ready."""
+        return elapsed >= self.seconds
+
+    def ready(self, after: float) -> float | None:
         """Return the moment when everybody who is awaited is in and has polled, None before it.
 
         A monitor logs in at a UPS that says nothing yet, and learns at its next poll that it does.
         """
-        missing = ", ".join(sorted(self._awaited() - self.logged_in()))
+        missing = ", ".join(sorted(self.must_be_in() - self.logged_in()))
         if not missing and self.whole_since is None:
             self.whole_since = after
-        if not missing and after - (self.whole_since or after) > self.site.poll_seconds:
+        if not missing and after - (self.whole_since or after) > self.settle_seconds:
             self.journal.note("world", "ready", f"ready after {after:.0f} s")
             return time.monotonic()
         if missing:
             self.whole_since = None
-        if missing and after > READY_SECONDS:
-            message = f"{self.folder.name}: {missing} did not log in within {READY_SECONDS:.0f} s"
+        if missing and after > self.ready_seconds:
+            message = (
+                f"{self.folder.name}: {missing} not logged in after {self.ready_seconds:.0f} s"
+            )
             raise NotReadyError(message)
         return None
 
-    def _awaited(self) -> set[str]:
+    def must_be_in(self) -> set[str]:
         """Return the hosts that have to be logged in before anything happens, and at the end."""
         return set(self.site.addresses if self.awaited is None else self.awaited)
+
+    @property
+    def settle_seconds(self) -> float:
+        """How long everybody has to be logged in before anything happens."""
+        return self.site.poll_seconds
 
     def logged_in(self) -> set[str]:
         """Return the hosts that are logged in wherever they monitor, the primary locally."""
@@ -195,7 +213,7 @@ class Run:
         """Return who is logged in at the end; a look that a busy upsd left unanswered is none."""
         for _look in range(LAST_LOOKS):
             found = self.logged_in()
-            if self._awaited() <= found:
+            if self.must_be_in() <= found:
                 break
             time.sleep(LOOK)
         return found
@@ -226,13 +244,14 @@ class Run:
         said = self.hosts.inside(host, *argv)
         self.journal.note(host, "said", said[:300])
 
-    def _judge(self) -> Outcome:
+    def end(self) -> Outcome:
+        """Look at everybody for the last time; return the verdict."""
         states = {host: self.hosts.view.state(host) for host in self.site.addresses}
         running = {host for host, state in states.items() if state is State.RUNNING}
         lines = timeline(self.folder)
         names = tuple(self.site.addresses)
         outcome = dataclasses.replace(
-            judge(lines, running, self._in_at_last(), names, self._awaited()),
+            judge(lines, running, self._in_at_last(), names, self.must_be_in()),
             lag=round(self.lag, 1),
         )
         (self.folder / "timeline.json").write_text(

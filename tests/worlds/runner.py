@@ -85,7 +85,7 @@ def run_all(
 
     with (
         image.tree() as root,
-        _told_to_end(ended),
+        told_to_end(ended),
         ThreadPoolExecutor(worlds or at_once()) as pool,
     ):
         running = [pool.submit(one, numbered) for numbered in enumerate(jobs)]
@@ -99,7 +99,7 @@ def run_all(
 
 
 @contextlib.contextmanager
-def _told_to_end(ended: threading.Event) -> Iterator[None]:
+def told_to_end(ended: threading.Event) -> Iterator[None]:
     """Turn a signal into an interrupt of the main thread, which only waits for the worlds."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -162,22 +162,29 @@ def print_verdicts(pairs: Iterable[tuple[Scenario, Mode]], worlds: int | None = 
     bad = []
 
     def tell(result: Result) -> None:
-        end, wrong = verdict_kept(*by_name[result.name], result)
-        words = "; ".join(wrong)
-        lag = result.outcome.lag if result.outcome else 0.0
-        sys.stdout.write(
-            f"{'BAD ' if wrong else 'ok  '} {result.name:12} {end:8} {lag:3.1f} {words}\n"
-        )
-        sys.stdout.flush()
-        bad.extend(wrong)
+        bad.extend(print_verdict(*by_name[result.name], result))
 
     run_all((job_of(*pair) for pair in wanted), tell, worlds)
     return len(bad)
 
 
-def verdict_kept(scenario: Scenario, mode: Mode, result: Result) -> tuple[End, list[str]]:
+def print_verdict(
+    scenario: Scenario, mode: Mode, result: Result, where: seen.Where = ""
+) -> list[str]:
+    """Print and keep how a scenario ended; return what is wrong with that."""
+    end, wrong = verdict_kept(scenario, mode, result, where)
+    words = "; ".join(wrong)
+    lag = result.outcome.lag if result.outcome else 0.0
+    sys.stdout.write(f"{'BAD ' if wrong else 'ok  '} {result.name:12} {end:8} {lag:3.1f} {words}\n")
+    sys.stdout.flush()
+    return wrong
+
+
+def verdict_kept(
+    scenario: Scenario, mode: Mode, result: Result, where: seen.Where = ""
+) -> tuple[End, list[str]]:
     """Return a verdict as `verdict` does, and keep it for the page."""
     end, wrong = verdict(scenario, mode, result)
     with KEEPING:
-        seen.keep({(scenario.id, mode): seen.seen_now(scenario, mode, end, wrong)})
+        seen.keep({(scenario.id, mode): seen.seen_now(scenario, mode, end, wrong)}, where)
     return end, wrong

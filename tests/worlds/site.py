@@ -196,20 +196,29 @@ def plain(files: Iterable[File]) -> list[File]:
     return kept
 
 
-def _role_files(site: Site, host: Host) -> list[File]:
-    unit = {"stdout": "pve-guests.service" if host.guests else ""}
+def variables_of(site: Site, host: Host) -> dict[str, Any]:
+    """Return what the role of a host is told: nut_primary's, or nut_secondary's."""
     if host.name == site.primary:
-        variables = _primary_variables(site, host)
-        return RoleRun("nut_primary", variables, {"__nut_primary_guests_unit": unit}).run()
-    server = site.host(site.primary).address
-    monitors = [{"ups": ups, "server": server, "supplies": 1} for ups in site.followed(host.name)]
-    variables = {
+        return _primary_variables(site, host)
+    server = site.host(site.primary)
+    monitors = [
+        {"ups": ups, "server": server.address, "host": server.name, "supplies": 1}
+        for ups in site.followed(host.name)
+    ]
+    return {
         **SHORT_SECONDARY,
         "nut_secondary_monitors": monitors,
         "nut_secondary_address": host.address,
         **site.secondary_variables,
         **host.variables,
     }
+
+
+def _role_files(site: Site, host: Host) -> list[File]:
+    unit = {"stdout": "pve-guests.service" if host.guests else ""}
+    variables = variables_of(site, host)
+    if host.name == site.primary:
+        return RoleRun("nut_primary", variables, {"__nut_primary_guests_unit": unit}).run()
     device = {"stat": {"exists": bool(host.own_device)}}
     text = {"content": base64.b64encode(host.own_device.encode()).decode()}
     seen = {

@@ -138,10 +138,15 @@ def write_files(tree: Path, spec: HostSpec, keys: Path, login_key: str, names: s
         driver.parent.mkdir(parents=True, exist_ok=True)
         driver.symlink_to(f"{UPS_DRIVER_MOUNT}/labups")
         for mount in (UPS_DRIVER_MOUNT, WORLD_MOUNT):
-            name = mount.strip("/").replace("-", r"\x2d").replace("/", "-") + ".mount.d"
-            place(tree / "etc/systemd/system" / name / "stay.conf", _STAY_MOUNTED, 0o644)
+            keep_mounted(tree, mount)
     for unit in spec.units:
         _enable(tree, unit)
+
+
+def keep_mounted(tree: Path, mount: str) -> None:
+    """Keep what is lent to a host until its last hook has run."""
+    name = mount.strip("/").replace("-", r"\x2d").replace("/", "-") + ".mount.d"
+    place(tree / "etc/systemd/system" / name / "stay.conf", _STAY_MOUNTED, 0o644)
 
 
 def place(file: Path, text: str, mode: int) -> None:

@@ -4,7 +4,8 @@
 It reads the units and drop-ins that the role wrote, starts the real daemons, restarts them as
 their units say, and at a shutdown does what systemd does: everything is told to stop at once, the
 guests take their time, NUT's own shutdown hook comes last, when the file systems are down.
-Standard library only; what happens goes to /run/releve-host/events.jsonl.
+Standard library only; what happens goes to /run/releve-host/events.jsonl. With a word it does one
+thing for a unit of a full host.
 """
 
 from __future__ import annotations
@@ -194,23 +195,27 @@ class Guests:
     def stop(self) -> None:
         """Stop them as Proxmox VE does: highest order first, by force after `down` seconds."""
         self.stopping = True
-        if not self.started or not self.all:
-            return
-        for order in sorted({guest["order"] for guest in self.all}, reverse=True):
-            group = [guest for guest in self.all if guest["order"] == order]
-            threads = [threading.Thread(target=self._stop_one, args=(one,)) for one in group]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+        if self.started:
+            stop_guests(self.all)
 
-    @staticmethod
-    def _stop_one(guest: dict[str, float]) -> None:
-        name, hung = guest["name"], guest["takes"] > guest["down"]
-        note("guest-stopping", f"guest {name} is told to stop", guest=name)
-        time.sleep(min(guest["takes"], guest["down"]))
-        how = "is stopped by force" if hung else "has stopped"
-        note("guest-stopped", f"guest {name} {how}", guest=name, clean=not hung)
+
+def stop_guests(guests: list[dict[str, float]]) -> None:
+    """Stop guests, those of the same order at once."""
+    for order in sorted({guest["order"] for guest in guests}, reverse=True):
+        group = [guest for guest in guests if guest["order"] == order]
+        threads = [threading.Thread(target=_stop_one, args=(one,)) for one in group]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def _stop_one(guest: dict[str, float]) -> None:
+    name, hung = guest["name"], guest["takes"] > guest["down"]
+    note("guest-stopping", f"guest {name} is told to stop", guest=name)
+    time.sleep(min(guest["takes"], guest["down"]))
+    how = "is stopped by force" if hung else "has stopped"
+    note("guest-stopped", f"guest {name} {how}", guest=name, clean=not hung)
 
 
 def hear_syslog() -> None:
@@ -320,8 +325,23 @@ def main() -> None:
     os._exit(0)
 
 
+def witness(moment: str) -> None:
+    """Do one thing for a unit of a full host, where systemd does the rest."""
+    if moment == "boot":
+        note("boot", "boots")
+    elif moment == "stop":
+        note("shutdown", "is told to stop")
+    elif moment == "guests-start":
+        note("guests-start", "guests start")
+    elif moment == "guests-stop":
+        stop_guests(HOST["guests"])
+
+
 HOST = json.loads(Path("/etc/releve-world.json").read_text(encoding="utf-8"))
 NAME: str = HOST["name"]
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        witness(sys.argv[1])
+    else:
+        main()

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Protocol
 
 from releve.command import CommandError
 from releve.errors import InputError
@@ -46,12 +47,24 @@ def world_of(lab: Lab) -> World:
     )
 
 
+class Powered(Protocol):
+    """Hosts that are containers of these names."""
+
+    def part(self, name: str) -> str:
+        """Return the name that a host has in podman."""
+
+    def power_on(self, host: str) -> None:
+        """Start a host; returns when podman has."""
+
+
 class Processes:
     """The first process of each host, looked up beside the clock: podman may take seconds."""
 
-    def __init__(self, lab: Lab, hosts: tuple[str, ...]) -> None:
-        """Look now, and then every second."""
-        self.lab, self.hosts = lab, hosts
+    def __init__(
+        self, lab: Powered, hosts: tuple[str, ...], ended: threading.Event | None = None
+    ) -> None:
+        """Look now, and then every second until it has `ended`."""
+        self.lab, self.hosts, self.ended = lab, hosts, ended or threading.Event()
         self.pids: dict[str, int] = {}
         self.look()
         threading.Thread(target=self._for_ever, daemon=True).start()
@@ -68,8 +81,7 @@ class Processes:
             self.pids = dict(zip(self.hosts, map(int, asked.stdout.split()), strict=True))
 
     def _for_ever(self) -> None:
-        while True:
-            time.sleep(1)
+        while not self.ended.wait(1):
             try:
                 self.look()
             except CommandError as error:
@@ -79,7 +91,7 @@ class Processes:
 class Starter:
     """Starts hosts beside the clock: a start takes podman a second, the battery goes on."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Powered) -> None:
         """Start hosts of this lab."""
         self.lab = lab
         self.busy: dict[str, threading.Thread] = {}
