@@ -38,6 +38,13 @@ MODES: tuple[Mode, ...] = ("stock", "policy")
 CHOSEN = tuple(one for one in ALL if one.id in IDS)
 SETTLE = 20.0  # seconds for which everybody is logged in between two worlds: rewake ends a cycle
 READY_SECONDS = 180.0
+# A battery is full again at once here, and mode policy would go on reckoning with the spent one.
+FORGET = (
+    "sh",
+    "-c",
+    "systemctl stop nut-driver.target && rm -f /var/lib/releve-policy/*.ladder.json"
+    " && systemctl start nut-driver.target",
+)
 GRACE = 60.0  # seconds after a world's end in which hosts come back: systemd boots in its own time
 # What the light worlds' hosts note of their log.
 PROGRAMS = ("nut-monitor", "upsd", "upssched", "power-timer", "rewake", "boot-gate", "policy")
@@ -73,6 +80,8 @@ class FullRun(Run):
             (self.hosts.shared(host) / "events.jsonl").unlink(missing_ok=True)
             if self.hosts.view.state(host) is State.RUNNING:
                 self.journal.note(host, "boot", "has run since before")
+        if self.site.mode == "policy":
+            self.journal.note("world", "said", self.hosts.inside(self.site.primary, *FORGET))
         self.begun = time.time()
         return self.live()
 
