@@ -26,11 +26,16 @@ LOST = ("Communications with UPS ups1", "lost")
 AWAY = ("Communications with UPS ups1", "@198.51.100.11 lost")
 ON_THE_LIST = "on the list of what no program can save"
 THEY_SAID = "the clients have said for 10 s that they hear nobody"
-TEST_TELLS = "the weekly quick test does not show"
+TEST_TELLS = "the weekly quick test, made here before the cut, says that it does not show"
 GATE_TELLS = "the gate says before that the mains' state is not proven"
 OF_A_CLIENT = "a client whose data are lost on battery stops at once"
 NO_WAY_BACK = "nobody boots a host that halted while the output stayed on"
 GATE = ("pve1", "sh", "-c", "python3 -I /usr/local/lib/releve/power.pyz gate | grep ^failed")
+# What the weekly timer runs, beside the world: it gives the UPS a minute to show the test.
+QUICK_TEST = (
+    "mkdir -p /var/spool/releve-notify; (python3 -I /usr/local/lib/releve/power.pyz"
+    " test-battery quick ups1 >/run/test 2>&1 &) </dev/null >/dev/null 2>&1"
+)
 RULE = {"nut_secondary_host_rule_seconds": 6}
 
 
@@ -111,13 +116,15 @@ SWITCHES = (
 
 def _lying(number: str, title: str, lies: dict[str, str], site: Site, early: str = "") -> Scenario:
     """Return a cut with a UPS that ignores a command on line; `early` is why the site stops so."""
-    reasons: dict[Mode, str] = {"stock": early} if early else {}
+    reasons: dict[Mode, str] = {"plain": NO_WAY_BACK}
+    if early:
+        reasons["stock"] = early
     return Scenario(
         number,
         title,
         (Event(1, "lies", lies), *mains(2, 27)),
         85,
-        {"stock": "early" if early else "clean", "policy": "clean"},
+        {"plain": "dark", "stock": "early" if early else "clean", "policy": "clean"},
         site=changed(site, behaviour="ign"),
         why=reasons,
         checks=(times("nas", 1), times("pve1", 1)),
@@ -143,14 +150,22 @@ LIES = (
         "on battery, the driver answers and polls nothing for 35 s",
         (*mains(2, 44), *during(5, 40, "silent", True, False)),
         75,
-        {"stock": "clean", "policy": "clean"},
+        {"plain": "clean", "stock": "clean", "policy": "clean"},
     ),
     Scenario(
         "L10",
         "the driver answers and polls nothing since before the cut",
-        (Event(1, "silent", True), *mains(4, 80), Event(80, "silent", False)),
-        115,
+        (
+            Event(1, "silent", True),
+            Event(3, "do", ("pve1", "sh", "-c", QUICK_TEST)),
+            Event(85, "do", ("pve1", "cat", "/run/test")),
+            *mains(90, 166),
+            Event(166, "silent", False),
+        ),
+        200,
         {"plain": "cut", "stock": "cut", "policy": "cut"},
+        site=changed(primary_variables={"nut_primary_test_password": "of-the-worlds-tester"}),
+        checks=(alarm("quick battery test did not show"),),
         why=dict.fromkeys(("stock", "policy"), f"{ON_THE_LIST}; {TEST_TELLS}"),
     ),
     Scenario(
