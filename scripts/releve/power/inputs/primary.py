@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from releve.power.inputs.devices import device_faults
+from releve.power.inputs.devices import SECRET, device_faults
 from releve.power.inputs.reach import (
     no_address,
     no_card,
@@ -87,6 +87,11 @@ def _devices(
         if date is not None and not _is_date(str(date)):
             at = f"{PREFIX}devices[{one['name']}].battery_installed"
             yield f'{at}: "{date}" is no date such as 2026-03-01'
+    for one in devices:
+        for key in SECRET:
+            if key in one["options"]:
+                at = f"{PREFIX}devices[{one['name']}].options.{key}"
+                yield f"{at}: is a password, which runs would show: see {PREFIX}secret_options"
     for name in secret.keys() - {one["name"] for one in devices}:
         there = ", ".join(one["name"] for one in devices)
         yield f'{PREFIX}secret_options: there is no UPS "{name}"; there is {there}'
