@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.worlds.role import RoleRun
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from tests.worlds.role import ROLES, RoleRun
 
 from releve.errors import RefusedError
 
@@ -94,3 +96,16 @@ def test_a_server_is_written_as_nut_takes_it(server: str) -> None:
 def test_what_was_not_meant_is_refused_before_anything_is_written() -> None:
     with pytest.raises(RefusedError, match=r'nut_secondary_pollfreq: "5" is text: write 5'):
         written(nut_secondary_pollfreq="5")
+
+
+@pytest.mark.parametrize(("seconds", "there"), [(0, False), (300, True)])
+def test_a_host_rule_that_runs_is_no_older_than_its_settings(seconds: int, *, there: bool) -> None:
+    file = ROLES / "nut_secondary" / "vars" / "main.yml"
+    names = DataLoader().load_from_file(str(file), trusted_as_template=True)
+    names["nut_secondary_host_rule_seconds"] = seconds
+
+    files = Templar(loader=DataLoader(), variables=names).template(
+        names["__nut_secondary_all_files"]
+    )
+
+    assert ("/etc/releve/hostrule.json" in files.get("releve-hostrule.service", ())) == there
