@@ -82,6 +82,16 @@ def _devices(
             f"{PREFIX}device: has no {', '.join(missing)}: whoever sets it, sets each of its keys"
         )
         return
+    least = known[f"{PREFIX}device"]["default"]
+    empty = [
+        f"{PREFIX}devices[{one['name']}].{key}: has no value"
+        for one in devices
+        for key in wanted
+        if one[key] is None and least[key] is not None
+    ]
+    if empty:
+        yield from empty
+        return
     for one in devices:
         date = one["battery_installed"]
         if date is not None and not _is_date(str(date)):

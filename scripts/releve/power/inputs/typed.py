@@ -24,7 +24,7 @@ _LONGEST = 60  # characters of a wrong value that are shown
 
 
 def wrong_types(options: Mapping[str, Spec], values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence for each value that is not of its type; None is no value."""
+    """Yield a sentence for each value that is not of its type, or not there (None) and needed."""
     for name, value in values.items():
         if name in options:
             yield from _wrong(name, options[name], value)
@@ -40,6 +40,8 @@ def misspelt(names: Collection[str], known: Collection[str]) -> Iterator[str]:
 
 def _wrong(where: str, spec: Spec, value: Any) -> Iterator[str]:  # noqa: ANN401  # JSON
     kind = str(spec.get("type", "str"))
+    if value is None and (spec.get("required") or spec.get("default") is not None):
+        yield f"{where}: has no value"
     if value is None or kind not in _KINDS:
         return
     is_bool = isinstance(value, bool)

@@ -66,6 +66,8 @@ def test_good_inputs_are_taken() -> None:
         ({"addresses": ["192.0.2.10/24"]}, "is no address such as"),
         ({"derate": 80}, "80 is not between 0.1 and 1: a share, 0.8 is 80 %"),
         ({"driver_poll": 30}, "30 is not between 1 and 10"),
+        ({"devices": device(options=None)}, "nut_primary_devices[ups1].options: has no value"),
+        ({"hostsync": None}, "nut_primary_hostsync: has no value"),
         ({"metrics_folder": "node_exporter"}, "does not begin with /"),
         ({"broadcast": "192.0.2.0/24"}, "is no IPv4 address such as 192.0.2.255"),
         ({"firewall_also": ["watch.example.org"]}, "is no address and no network"),
@@ -90,6 +92,7 @@ def test_a_primary_is_told_what_is_wrong(changed: dict[str, Any], said: str) -> 
     ("changed", "said"),
     [
         ({"address": "pve.example.org"}, "nut_secondary_address"),
+        ({"monitors": [MONITOR | {"server": None}]}, "monitors[ups1].server: has no value"),
         ({"monitors": []}, "nut_secondary_monitors: is empty"),
         ({"monitors": [MONITOR, MONITOR]}, "is said twice of 192.0.2.10"),
         ({"monitors": [MONITOR | {"ups": "ups1@192.0.2.10"}]}, "is no name of a UPS"),
