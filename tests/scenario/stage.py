@@ -75,6 +75,18 @@ def changed(said: str) -> int:
     return sum(map(int, counts))
 
 
+def changes(said: str) -> list[tuple[str, str]]:
+    """Return host and task of each change that a playbook told, in their order."""
+    found, task = [], ""
+    for line in said.splitlines():
+        if begun := re.match(r"(?:TASK|RUNNING HANDLER) \[(.*)\]", line):
+            task = begun[1]
+        elif told := re.match(r"changed: \[([^]]*)\]", line):
+            found.append((told[1], task))
+    assert len(found) == changed(said), (found, said[-2000:])
+    return found
+
+
 def await_newer(lab: Lab, guest: str) -> None:
     """Wait until a guest answers and goes on writing."""
     first = lab.ask(guest, VOLUME_PATIENCE)
