@@ -2,8 +2,15 @@
 
 from hypothesis import HealthCheck, settings
 
+from releve.lab.run import interrupt_on_signals
+
 # Machines of very different speed run these tests: time belongs to tests/bench, never to a verdict.
 settings.register_profile(
     "releve", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("releve")
+
+
+def pytest_configure() -> None:
+    """End in order, fixtures and all, when told to: the lab's hosts would stay."""
+    interrupt_on_signals()
