@@ -6,7 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from tests.unit.roles.test_nut_primary_policy import DEVICE, written
+from tests.worlds.role import ROLES
 
 from releve.power.notify import Config as Alarms
 from releve.power.watching import config_of
@@ -79,3 +82,18 @@ def test_alarms_go_where_the_town_says(tmp_path: Path) -> None:
     assert "EXECUTE notify" in made["/etc/nut/upssched.conf"]
     assert "/var/spool/releve-notify" in made[f"{UNITS}/releve-notify.path"]
     assert "OnCalendar=minutely" in made[f"{UNITS}/releve-notify.timer"]
+
+
+def test_tests_of_each_ups_stay_on_the_schedule() -> None:
+    file = ROLES / "nut_primary" / "vars" / "main.yml"
+    names = DataLoader().load_from_file(str(file), trusted_as_template=True)
+    names["nut_primary_devices"] = [{"name": "ups1"}, {"name": "UPS-2.a"}]
+
+    timers = Templar(loader=DataLoader(), variables=names).template(names["__nut_primary_timers"])
+
+    assert sorted(timers) == [
+        "releve-battery-deep@UPS-2.a.timer",
+        "releve-battery-deep@ups1.timer",
+        "releve-battery-quick@UPS-2.a.timer",
+        "releve-battery-quick@ups1.timer",
+    ]
