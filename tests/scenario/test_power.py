@@ -15,6 +15,7 @@ from tests.scenario.stage import provision
 
 from releve.command import run
 from releve.drills.power_times import TITLES, read_figures
+from releve.lab.hosts import BOOT_ID
 from releve.lab.run import environment
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ class Site:
 def power_off_cuts_nobody(site: Site) -> None:
     """Power the UPS's host off as anybody would; nobody else loses power, and it comes back."""
     begin = len(site.events(0).splitlines())
+    number = site.lab.console("pve1", ["cat", BOOT_ID]).stdout
     site.lab.console("pve1", ["systemctl", "poweroff"], check=False)
     assert site.saw(begin, "pve1", "halted", 90), site.events(begin)
     time.sleep(8)  # longer than the UPS takes to switch off
@@ -141,6 +143,7 @@ def power_off_cuts_nobody(site: Site) -> None:
     assert site.lab.running("nas")
     site.lab.power_on("pve1")
     site.lab.await_ready("pve1")
+    assert site.lab.console("pve1", ["cat", BOOT_ID]).stdout != number
     site.drilled.clear()
     for guest in site.lab.town.guests:
         assert site.lab.ask(guest, 120).whole

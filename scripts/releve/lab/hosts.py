@@ -29,6 +29,20 @@ _FUSE = Path("/dev/fuse")
 # A host that may unmount would do so with what the lab lends it, before NUT's last hook has cut
 # the power with the driver that lies there.
 _STAY_MOUNTED = "[Unit]\nDefaultDependencies=no\n"
+# A container has its machine's boot number, the same one however often it is started.
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_BOOT_UNIT = f"""\
+[Unit]
+Description=Give this boot a number of its own
+DefaultDependencies=no
+Before=sysinit.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c 'cat /proc/sys/kernel/random/uuid >/run/boot-id'
+ExecStart=/bin/mount --bind -o ro /run/boot-id {BOOT_ID}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +153,20 @@ def write_files(tree: Path, spec: HostSpec, keys: Path, login_key: str, names: s
         driver.symlink_to(f"{UPS_DRIVER_MOUNT}/labups")
         for mount in (UPS_DRIVER_MOUNT, WORLD_MOUNT):
             keep_mounted(tree, mount)
+    if any("SYS_ADMIN" in option for option in spec.options):
+        number_boots(tree)
     for unit in spec.units:
         _enable(tree, unit)
+
+
+def number_boots(tree: Path) -> None:
+    """Let each start of the host have a number of its own, as a kernel gives it."""
+    folder = tree / "etc/systemd/system"
+    place(folder / "boot-number.service", _BOOT_UNIT, 0o644)
+    wants = folder / "sysinit.target.wants"
+    wants.mkdir(parents=True, exist_ok=True)
+    (wants / "boot-number.service").symlink_to("../boot-number.service")
+    keep_mounted(tree, BOOT_ID)
 
 
 def keep_mounted(tree: Path, mount: str) -> None:
