@@ -28,10 +28,10 @@ from releve.power.budget_watch import (
     NUT,
     alone,
     now_of,
-    readings_of,
     settings_from,
     stop_seconds,
 )
+from releve.power.readings import read
 from releve.power.spool import SPOOL, Alarm, raise_alarm
 from releve.power.stock import (
     Numbers,
@@ -45,24 +45,29 @@ from releve.power.stock import (
 from releve.power.upsd import Upsd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from releve.power.readings import Readings
+    Say = Callable[[str], Mapping[str, str] | None]
 
 HOLD = Path("/run/releve-measure")
 HOLD_SECONDS = 10.0
 RESTARTS = 4
+RESTART_SECONDS = 90.0
 BUSY = {"OB", "CAL", "DISCHRG", "TEST", "FSD"}  # no moment to be without the driver
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One UPS: what it has to be, what stands, and whether its driver may be restarted now."""
+    """One UPS: what it has to be, what stands, and whether its driver may be restarted now.
+
+    `is_read`: its driver goes by what stands. Not so where somebody was killed between the two.
+    """
 
     ups: str
     numbers: Numbers
     standing: Standing
     calm: bool
+    is_read: bool = True
 
     @property
     def lines_differ(self) -> bool:
@@ -80,6 +85,11 @@ class Found:
         """Whether upssched.conf has to change."""
         return self.standing.timer != self.numbers.timer
 
+    @property
+    def stands(self) -> bool:
+        """Whether nothing has to be done."""
+        return self.is_read and not (self.lines_differ or self.timer_differs)
+
 
 @dataclass(frozen=True, slots=True)
 class Here:
@@ -88,7 +98,7 @@ class Here:
     node: guests.Node
     seen: dict[int, float]
     records: Callable[[str], dict[str, Any]]
-    say: Callable[[str], Readings | None]
+    say: Say
     texts: tuple[str, str]  # ups.conf, upssched.conf
     hold: bool = False  # own thresholds neither come nor go
 
@@ -100,11 +110,14 @@ def find(budgets: dict[str, Any], here: Here) -> list[Found]:
         if settings_from(deployed["settings"]).mode != "stock":
             continue
         settings, budget = now_of(deployed, here.records(ups), here.node, here.seen, planned=True)
-        readings, standing = here.say(ups), standing_of(*here.texts, ups)
+        said, standing = here.say(ups), standing_of(*here.texts, ups)
+        readings = None if said is None else read(said)
         numbers = numbers_of(settings, budget, readings, standing)
         numbers = held(numbers, standing) if here.hold else numbers
         calm = readings is not None and readings.mains == "on" and not readings.status & BUSY
-        found.append(Found(ups, numbers, standing, calm))
+        # By night only: one that a restart does not bring to it is not to be restarted all day.
+        is_read = here.hold or said is None or standing.is_read(said)
+        found.append(Found(ups, numbers, standing, calm, is_read))
     return found
 
 
@@ -129,6 +142,11 @@ def set_all(found: list[Found], nut: Path, restart: Callable[[str], None]) -> li
             os.utime(file, ns=(before, before))
             own = ", ".join(numbers.lines[1:]) or "the UPS's own word"
             done.append(f"{ups}: a low battery is now {own} ({numbers.why})")
+        elif not one.is_read and one.calm:
+            restart(ups)
+            done.append(
+                f"{ups}: its driver went by another low battery than ups.conf says: restarted"
+            )
     return done
 
 
@@ -170,20 +188,29 @@ def restart_driver(ups: str, wait: float = 3) -> None:
 
 def _systemctl(*words: str) -> tuple[int, str]:
     """Return systemd's code and what it said."""
-    done = subprocess.run(
-        ["systemctl", *words], capture_output=True, text=True, timeout=90, check=False
-    )
+    try:
+        done = subprocess.run(
+            ["systemctl", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=RESTART_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return 1, f"systemctl has not answered for {RESTART_SECONDS:g} s"
     return done.returncode, done.stderr.strip()
 
 
-def said_by(link: Upsd, hold: Path = HOLD) -> Callable[[str], Readings | None]:
+def said_by(link: Upsd, hold: Path = HOLD) -> Say:
     """Return what asks upsd for a UPS; None: it says nothing, or is being measured."""
 
-    def say(ups: str) -> Readings | None:
+    def say(ups: str) -> Mapping[str, str] | None:
         with contextlib.suppress(OSError):
             if abs(time.time() - (hold / f"hold-{ups}").stat().st_mtime) < HOLD_SECONDS:
                 return None
-        return readings_of(link, ups)
+        with contextlib.suppress(ReleveError):
+            return link.variables(ups)
+        return None
 
     return say
 
@@ -221,16 +248,13 @@ def main(arguments: list[str]) -> int:
             f"{options.budgets}: no budget can be read there ({error}); run playbooks/power.yml\n"
         )
         return ExitCode.USAGE
-    told = {
-        one.ups: one.numbers.as_json() | {"stands": not (one.lines_differ or one.timer_differs)}
-        for one in found
-    }
+    told = {one.ups: one.numbers.as_json() | {"stands": one.stands} for one in found}
     if not options.quiet:
         sys.stdout.write(json.dumps({"changed": done, "ups": told}) + "\n")
     return ExitCode.DONE
 
 
-def look(options: argparse.Namespace, say: Callable[[str], Readings | None]) -> list[Found]:
+def look(options: argparse.Namespace, say: Say) -> list[Found]:
     """Return what has to stand on this host."""
     if options.budgets == "-":
         budgets = json.load(sys.stdin)

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 from releve.errors import InputError
 from releve.power.ladder import Known, Site
 from releve.power.measurement import Measurement
-from releve.power.readings import GRAIN, MINUTES
+from releve.power.readings import GRAIN, MINUTES, OWN_LOW, number
 from releve.power.thresholds import thresholds_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from releve.power.budget import Budget, Settings
     from releve.power.readings import Readings
 
@@ -33,17 +35,30 @@ KEEP_FACTOR, KEEP_SECONDS, KEEP_PERCENT = 1.25, 60, 10
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What NUT's files say now; seconds and percent, None: not there."""
+    """What NUT's files say now; seconds and percent, None: not there.
+
+    `ignores_lb`: the section throws the UPS's own word away, whatever else it has.
+    """
 
     runtime_low: int | None = None
     charge_low: int | None = None
     timer: int | None = None
     grain: int = 1
+    ignores_lb: bool = False
 
     @property
     def is_own(self) -> bool:
         """Whether own thresholds stand there."""
         return self.runtime_low is not None and self.charge_low is not None
+
+    def is_read(self, variables: Mapping[str, str]) -> bool:
+        """Whether the driver that says this has read its section as it stands."""
+        if (OWN_LOW in variables) != self.ignores_lb:
+            return False
+        if self.runtime_low is None or self.charge_low is None:
+            return True
+        said = [number(variables.get(f"battery.{name}.low")) for name in ("runtime", "charge")]
+        return said == [self.runtime_low // self.grain, self.charge_low]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +188,7 @@ def standing_of(ups_conf: str, upssched_conf: str, ups: str) -> Standing:
         name: re.search(rf"^\s*override\.battery\.{name}\.low\s*=\s*\"?(\d+)", body, re.MULTILINE)
         for name in ("runtime", "charge")
     }
-    own = re.search(r"^\s*ignorelb\s*$", body, re.MULTILINE)
+    own = re.search(r"^\s*ignorelb\b", body, re.MULTILINE)
     runtime, charge = (
         int(match[1]) if own and match else None for match in (found["runtime"], found["charge"])
     )
@@ -185,6 +200,7 @@ def standing_of(ups_conf: str, upssched_conf: str, ups: str) -> Standing:
         charge,
         int(timer["seconds"]) if timer else None,
         grain,
+        own is not None,
     )
 
 

@@ -13,10 +13,10 @@ import pytest
 from tests.unit.power.test_stock import GOOD, ONE
 
 from releve.errors import InputError
+from releve.lab.ups.labups import section_of
 from releve.power import set_stock
 from releve.power.budget import as_json
 from releve.power.guests import Live, Node
-from releve.power.readings import read
 from releve.power.set_stock import Found, Here, find, main, restart_driver, set_all
 from releve.power.spool import waiting
 from releve.power.stock import MARK, standing_of
@@ -43,10 +43,23 @@ def nut(tmp_path: Path) -> Path:
 NOBODY = Node((), 1)
 
 
-def here(nut: Path, node: Node = NOBODY, **said: str) -> Here:
+def running(text: str) -> dict[str, str]:
+    """Return what a driver says that has read this ups.conf."""
+    settings = section_of(text, "ups1")
+    low = {
+        key.removeprefix("override."): value
+        for key, value in settings.items()
+        if key.startswith("override.")
+    }
+    return {**low, **({"driver.flag.ignorelb": "enabled"} if "ignorelb" in settings else {})}
+
+
+def here(nut: Path, node: Node = NOBODY, driver: str | None = None, **said: str) -> Here:
+    """Return this host; `driver`: the ups.conf that the driver has read, None: the one there is."""
     texts = ((nut / "ups.conf").read_text(), (nut / "upssched.conf").read_text())
-    readings = read({**GOOD, **{key.replace("_", "."): value for key, value in said.items()}})
-    return Here(node, {}, lambda _ups: {}, lambda _ups: readings, texts)
+    ours = running(texts[0] if driver is None else driver)
+    values = {**GOOD, **ours, **{key.replace("_", "."): value for key, value in said.items()}}
+    return Here(node, {}, lambda _ups: {}, lambda _ups: values, texts)
 
 
 def run(nut: Path, found: list[Found]) -> tuple[list[str], list[str]]:
@@ -94,6 +107,49 @@ def test_the_drivers_of_other_upses_are_not_made_old_by_it(nut: Path) -> None:
     assert run(nut, find(BUDGETS, here(nut)))[1] == ["ups1"]
     assert file.stat().st_mtime_ns == then
     assert "ignorelb" in file.read_text()
+
+
+class Killed(BaseException):
+    """As by SIGKILL: nothing after it runs."""
+
+
+@pytest.mark.parametrize("before", ["", "  ignorelb\n  override.battery.runtime.low = 700\n"
+                                        "  override.battery.charge.low = 39\n"])  # fmt: skip
+def test_who_was_killed_before_the_driver_s_restart_is_mended_by_the_next_night(
+    nut: Path, before: str
+) -> None:
+    old = UPS_CONF.replace(f"{MARK}\n", f"{MARK}\n{before}")
+    (nut / "ups.conf").write_text(old)
+
+    def killed(_ups: str) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        set_all(find(BUDGETS, here(nut)), nut, killed)
+    written = (nut / "ups.conf").read_text()
+    assert written != old
+
+    by_day = dataclasses.replace(here(nut, driver=old), hold=True)
+    assert run(nut, find(BUDGETS, by_day)) == ([], [])
+    assert run(nut, find(BUDGETS, here(nut, driver=old, ups_status="OB"))) == ([], [])
+
+    (found,) = find(BUDGETS, here(nut, driver=old))
+    assert not found.stands
+    done, restarted = run(nut, [found])
+    assert restarted == ["ups1"]
+    assert done == ["ups1: its driver went by another low battery than ups.conf says: restarted"]
+    assert (nut / "ups.conf").read_text() == written
+    assert run(nut, find(BUDGETS, here(nut))) == ([], [])
+
+
+def test_thresholds_that_were_taken_away_and_still_run_are_seen(nut: Path) -> None:
+    run(nut, find(BUDGETS, here(nut)))
+    own = (nut / "ups.conf").read_text()
+    (nut / "ups.conf").write_text(UPS_CONF)
+    (found,) = find(BUDGETS, here(nut, driver=own, battery_runtime="0"))
+
+    assert not found.lines_differ
+    assert run(nut, [found])[1] == ["ups1"]
 
 
 @pytest.mark.parametrize("status", ["OB", "OL CAL", "OL DISCHRG", "OL FSD"])
@@ -199,7 +255,11 @@ def verb(
     nut: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[int, str]]:
     """Run the verb with a UPS that says GOOD; returns its code and what it printed."""
-    monkeypatch.setattr(set_stock, "said_by", lambda _link: lambda _ups: read(GOOD))
+
+    def say(_ups: str) -> dict[str, str]:
+        return {**GOOD, **running((nut / "ups.conf").read_text())}
+
+    monkeypatch.setattr(set_stock, "said_by", lambda _link: say)
     monkeypatch.setattr(set_stock, "restart_driver", lambda _ups: None)
     (tmp_path / "spool").mkdir()
     (tmp_path / "budgets.json").write_text(json.dumps(BUDGETS))
@@ -280,3 +340,13 @@ def test_a_restart_that_another_one_cancels_is_tried_again(
     else:
         with pytest.raises(InputError, match=r"nut-driver@ups1\.service: Job canceled\.; see"):
             restart_driver("ups1", wait=0)
+
+
+def test_a_restart_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "systemctl").write_text("#!/bin/sh\nexec sleep 9\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(set_stock, "RESTART_SECONDS", 0.1)
+
+    with pytest.raises(InputError, match=r"nut-driver@ups1\.service: systemctl has not answered"):
+        restart_driver("ups1", wait=0)
