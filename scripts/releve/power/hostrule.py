@@ -6,11 +6,16 @@ network. It is armed by the first contact after its start: a host that boots fas
 is not sent down again. A rule can be wrong (somebody pulled the cable of this host alone), so own
 evidence of the mains, where there is any, goes before time.
 
+Who fires leaves an alarm, which waits on disk until somebody can be told, and a note, by which the
+next contact after the boot tells that the host is back. Both are written aside: a disk that hangs
+delays no stop.
+
 Standard library only; tagged "runs for ever": keep it small.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -18,15 +23,20 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from releve.power import whole
+from releve.power.spool import SPOOL, Alarm, raise_alarm
 from releve.power.upsd import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from releve.power.spool import Severity
 
 POLL = 1.0  # seconds between two looks
 ANSWER = 0.8  # seconds that an answer may take
@@ -45,6 +55,9 @@ class Config:
     `after` seconds blind are the rule; `after_gone` when `evidence` (a command) says that the
     mains are gone. `maintenance` is a file that holds the rule off for four hours. `wake_after`
     sets the hardware clock's alarm before the stop, so that a false alarm heals itself; None: not.
+    `armed` names whom it listened for when it heard somebody in this boot: a new process goes on
+    from there, with the same alone. `noted` says that this rule has stopped the host. Alarms go to
+    `spool`, where there is one.
     """
 
     servers: tuple[str, ...]
@@ -56,6 +69,14 @@ class Config:
     wake_after: int | None = None
     wake_alarm: Path = Path("/sys/class/rtc/rtc0/wakealarm")
     fsd: tuple[str, ...] = ("/usr/sbin/upsmon", "-c", "fsd")
+    armed: Path = Path("/run/releve-hostrule/armed")
+    noted: Path = Path("/var/lib/releve-hostrule/stopped")
+    spool: Path = SPOOL
+
+    @property
+    def listens(self) -> str:
+        """Whom it listens for, in one line."""
+        return " ".join((*self.servers, *self.others))
 
     @classmethod
     def read(cls, file: Path) -> Config:
@@ -64,7 +85,7 @@ class Config:
         for name in ("servers", "others", "evidence", "fsd"):
             if name in content:
                 content[name] = tuple(content[name])
-        for name in ("maintenance", "wake_alarm"):
+        for name in ("maintenance", "wake_alarm", "armed", "noted", "spool"):
             if name in content:
                 content[name] = Path(content[name])
         return cls(**content)
@@ -134,6 +155,20 @@ def shut_down(config: Config) -> None:
     subprocess.run(config.fsd, check=True, timeout=30, stdin=subprocess.DEVNULL)
 
 
+def aside(work: Callable[[], object]) -> None:
+    """Do what may hang without waiting for it."""
+    with contextlib.suppress(RuntimeError):  # no thread to be had: the journal has it
+        threading.Thread(target=work, daemon=True).start()
+
+
+def _text(file: Path) -> str:
+    """Return what a file says, nothing where there is none."""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
 class HostRule:
     """One look after the other; everything outside comes in by the constructor."""
 
@@ -144,21 +179,26 @@ class HostRule:
         ask_mains: Callable[[Config], bool | None] = mains,
         act: Callable[[Config], None] = shut_down,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        beside: Callable[[Callable[[], object]], None] = aside,
     ) -> None:
-        """Start unarmed: nobody was heard yet."""
+        """Start unarmed, unless an earlier process of this boot has heard somebody."""
         self.config, self._hears, self._ask, self._act = config, hears, ask_mains, act
-        self._clock = clock
-        self.armed = False
+        self._clock, self._beside = clock, beside
+        self.armed = _text(config.armed) == config.listens
         self.blind_since: float | None = None
         self.fired = False
         self._told = False
+        self._refused = False
 
     def step(self) -> None:
         """Look once and do what follows from it."""
         if self._hears(self.config):
             if self.blind_since is not None:
                 LOG.warning("hears again after %.0f s", self._clock() - self.blind_since)
-            self.armed, self.blind_since, self._told = True, None, False
+            self.blind_since, self._told, self._refused = None, False, False
+            if not self.armed:
+                self._arm()
             return
         now = self._clock()
         if not self.armed or self.fired:
@@ -175,12 +215,55 @@ class HostRule:
 
     def _fire(self, blind: float) -> None:
         LOG.critical("blind for %.0f s: the mains are taken as gone, this host stops", blind)
+        heard = f"it has heard neither a UPS's server nor a peer for {blind:.0f} s"
         try:
             self._act(self.config)
         except (OSError, subprocess.SubprocessError) as error:
             LOG.critical("the shutdown did not begin, tried again: %s", error)
+            if not self._refused:
+                self._refused = True
+                text = f"{heard} and its shutdown does not begin: {error}"
+                self._beside(lambda: self._tell(text, "failure"))
         else:
             self.fired = True
+            self._beside(lambda: self._note(f"{heard}: the mains are taken as gone, it stops"))
+
+    def _note(self, text: str) -> None:
+        """Keep for after the boot that this host has stopped itself, and tell people."""
+        at = time.strftime("%Y-%m-%d %H:%M:%S %z")
+        try:
+            whole.write(self.config.noted, f"at {at} {text}\n")
+        except OSError as error:
+            LOG.warning("%s: not noted: %s", self.config.noted, error)
+        self._tell(text, "failure")
+
+    def _arm(self) -> None:
+        """Go by silence from now on; the first contact of this boot tells how the last ended."""
+        self.armed = True
+        with contextlib.suppress(OSError):
+            self.config.armed.write_text(self.config.listens, encoding="utf-8")
+        self._beside(self._tell_back)
+
+    def _tell_back(self) -> None:
+        noted = _text(self.config.noted).strip()
+        if not noted:
+            return
+        text = f"it is back and hears its UPS's server or a peer; the host rule stopped it: {noted}"
+        LOG.warning("%s", text)
+        if self._tell(text, "success"):
+            with contextlib.suppress(OSError):
+                self.config.noted.unlink()
+
+    def _tell(self, text: str, severity: Severity) -> bool:
+        """Put an alarm where it waits, where there is such a place; return whether that is done."""
+        if not self.config.spool.is_dir():
+            return True
+        try:
+            raise_alarm(Alarm("host-rule", socket.gethostname(), text, severity), self.config.spool)
+        except OSError as error:
+            LOG.warning("%s: %s", self.config.spool, error)
+            return False
+        return True
 
     def _tell_once(self, blind: float, why: str) -> None:
         if blind >= self.config.after and not self._told:

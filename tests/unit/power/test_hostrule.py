@@ -9,17 +9,28 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from releve.power.hostrule import (
     Config,
     HostRule,
+    aside,
     hears_anybody,
     is_reply,
     mains,
     shut_down,
 )
+from releve.power.spool import waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def at_once(work: Callable[[], object]) -> None:
+    """Do beside what a test looks at right after."""
+    work()
 
 
 @dataclass
@@ -31,6 +42,7 @@ class World:
     now: float = 1000.0
     fired: list[float] = field(default_factory=list)
     broken: int = 0
+    beside: Callable[[Callable[[], object]], None] = at_once
 
     def act(self, _config: Config) -> None:
         if self.broken:
@@ -40,7 +52,9 @@ class World:
 
 
 def rule_in(world: World, **changes: object) -> HostRule:
-    settings: dict[str, object] = {"servers": ("192.0.2.1",), "after": 30}
+    nowhere = Path("/nowhere/at-all")
+    settings: dict[str, object] = {"servers": ("192.0.2.1",), "after": 30, "spool": nowhere}
+    settings |= {"armed": nowhere, "noted": nowhere}
     config = Config(**(settings | changes))  # type: ignore[arg-type]
     return HostRule(
         config,
@@ -48,6 +62,7 @@ def rule_in(world: World, **changes: object) -> HostRule:
         ask_mains=lambda _config: world.mains,
         act=world.act,
         clock=lambda: world.now,
+        beside=world.beside,
     )
 
 
@@ -180,3 +195,99 @@ def test_its_file_is_json(tmp_path: Path) -> None:
 
     assert config.servers == ("192.0.2.1",)
     assert config.maintenance == Path("/run/x")
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> dict[str, Path]:
+    """Where a host with notifications keeps what it knows."""
+    (tmp_path / "spool").mkdir()
+    return {name: tmp_path / name for name in ("armed", "noted", "spool")}
+
+
+def boot(places: dict[str, Path]) -> None:
+    places["armed"].unlink()
+
+
+def told(places: dict[str, Path]) -> list[tuple[str, str]]:
+    return [(one.severity, one.text) for one in waiting(places["spool"])]
+
+
+def test_that_it_fired_waits_on_disk_and_the_next_boot_tells_that_the_host_is_back(
+    places: dict[str, Path],
+) -> None:
+    world = World()
+    rule = rule_in(world, **places)
+    rule.step()
+    assert told(places) == []
+
+    blind(rule, world, 40)
+    ((severity, text),) = told(places)
+    assert severity == "failure"
+    assert text == (
+        "it has heard neither a UPS's server nor a peer for 30 s: the mains are taken as gone,"
+        " it stops"
+    )
+
+    boot(places)
+    again = rule_in(world, **places)
+    blind(again, world, 100)
+    assert len(told(places)) == 1, "nobody is heard yet"
+    world.hears = True
+    for _ in range(3):
+        again.step()
+    _, (severity, back) = told(places)
+    assert severity == "success"
+    assert text in back
+
+    boot(places)
+    rule_in(world, **places).step()
+    assert len(told(places)) == 2, "an ordinary boot tells nothing"
+
+
+def test_a_shutdown_that_does_not_begin_is_told_once(places: dict[str, Path]) -> None:
+    world = World(broken=5)
+    rule = rule_in(world, **places)
+    rule.step()
+    blind(rule, world, 60)
+
+    refused, stopped = (text for _, text in told(places))
+    assert "for 30 s and its shutdown does not begin: " in refused
+    assert "for 35 s: the mains are taken as gone" in stopped
+
+
+def test_a_disk_that_hangs_delays_no_stop(places: dict[str, Path]) -> None:
+    os.mkfifo(places["noted"].with_name(".noted.part"))  # who opens it waits for ever
+    world = World(beside=aside)
+    rule = rule_in(world, **places)
+    rule.step()
+    begun = time.monotonic()
+    blind(rule, world, 40)
+
+    assert world.fired == [1030.0]
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("gone", ["spool", "noted"])
+def test_a_disk_that_takes_nothing_stops_no_rule(places: dict[str, Path], gone: str) -> None:
+    world = World()
+    for _ in range(2):
+        rule = rule_in(world, **{**places, gone: places[gone] / "no" / "folder"})
+        world.hears = True
+        rule.step()
+        blind(rule, world, 40)
+        boot(places)
+
+    assert len(world.fired) == 2
+
+
+def test_one_that_has_to_start_again_while_nobody_is_heard_goes_on(
+    places: dict[str, Path],
+) -> None:
+    world = World()
+    rule_in(world, **places).step()
+    blind(rule_in(world, **places), world, 40)
+    assert len(world.fired) == 1
+
+    # Not with others to listen for: they may be wrong, and nobody has heard them yet.
+    blind(rule_in(world, **places, servers=("192.0.2.9",)), world, 100)
+    assert len(world.fired) == 1
