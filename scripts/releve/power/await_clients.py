@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from releve.errors import ReleveError
+from releve.power.instant import Instant
 from releve.power.rewake import Config
 from releve.power.upsd import Upsd
 
@@ -39,10 +40,12 @@ def logged_in(configs: Iterable[Config]) -> frozenset[str]:
     return frozenset(found) - OWN
 
 
-def since_forced(configs: Iterable[Config], now: float) -> float:
-    """Return for how many seconds clients could hear of the shutdown: so long upsmon has waited."""
-    known = [one.forced_file.stat().st_mtime for one in configs if one.forced_file.exists()]
-    return max(0.0, now - min(known)) if known else 0.0
+def since_forced(configs: Iterable[Config], now: Instant) -> float:
+    """Return for how many seconds all clients could hear of the shutdown: upsmon has waited them.
+
+    A tier may have been told long before the site, and of a UPS that says nothing nobody has heard.
+    """
+    return min((one.forced_for(now) or 0.0 for one in configs), default=0.0)
 
 
 def await_clients(
@@ -50,14 +53,15 @@ def await_clients(
     seconds: float,
     ask: Callable[[Iterable[Config]], frozenset[str]] = logged_in,
     sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], Instant] = Instant.now,
 ) -> frozenset[str]:
     """Wait until nobody is logged in, `seconds` at most since clients could hear; return who is."""
-    end = clock() + seconds - since_forced(configs, clock())
+    now = clock()
+    end = now.up + seconds - since_forced(configs, now)
     there = ask(configs)
-    if there and clock() < end:
+    if there and clock().up < end:
         LOG.info("waits for %s: upsmon has not", ", ".join(sorted(there)))
-    while there and clock() < end:
+    while there and clock().up < end:
         sleep(LOOK)
         there = ask(configs)
     return there

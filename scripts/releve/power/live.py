@@ -19,9 +19,9 @@ from releve.power.trend import Mark, State, advance
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from releve.power.instant import Instant
     from releve.power.ladder import Known, Site
     from releve.power.readings import Readings
-    from releve.power.trend import Instant
 
 LOG = logging.getLogger("ladder")
 # One odd value must not stop a site: these have to say so for as long as a low battery has to.

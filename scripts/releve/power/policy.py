@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from releve.errors import InputError, ReleveError
 from releve.power.cycle import Cycle, Files, Look, Status, Tier
 from releve.power.driver_socket import DriverSocket
+from releve.power.instant import Instant
 from releve.power.ladder import Known, Site
 from releve.power.live import Live
 from releve.power.measurement import Measurement
 from releve.power.readings import read
 from releve.power.rewake import look_at
-from releve.power.trend import Instant, is_of
+from releve.power.trend import is_of
 from releve.power.upsd import PORT, NoAnswerError, Upsd
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from releve.errors import ReleveError
 from releve.power import whole
+from releve.power.instant import Instant
 from releve.power.readings import FULL, number
 from releve.power.upsd import PORT as UPSD_PORT
 from releve.power.upsd import NoAnswerError, Upsd
@@ -79,8 +80,16 @@ class Config:
 
     @property
     def forced_file(self) -> Path:
-        """The file that is there, as old as the first look at it, while the UPS says FSD."""
+        """The file that is there while the UPS says FSD, and holds when it was first seen to."""
         return self.event_file.with_name(f"forced-{self.ups}")
+
+    def forced_for(self, now: Instant) -> float | None:
+        """Return for how many seconds of this boot the UPS has said FSD; None: not known."""
+        try:
+            boot, up = self.forced_file.read_text(encoding="ascii").split()
+            return max(0.0, now.up - float(up)) if boot == now.boot else None
+        except (OSError, ValueError):
+            return None
 
     @classmethod
     def read(cls, file: Path) -> list[Config]:
@@ -161,13 +170,15 @@ class Rewake:
         self.config, self._ask, self._wake, self._clock, self._log = (
             config, ask, wake_host, clock, log,
         )  # fmt: skip
-        self.open = config.event_file.exists()
+        self.open = self._kept = config.event_file.exists()
+        self._told = False
         self._started = clock()
         self._steady_since: float | None = None
         self._complete_since: float | None = None
         self._forced: bool | None = None
         self._next_wake = self._started
-        self._unseen_due = any(not host.logs_in for host in config.hosts)
+        self._unseen = [host for host in config.hosts if not host.logs_in]  # and not woken yet
+        self._round: list[Host] = []  # who is to be woken now
         if self.open:
             log(f"{config.ups}: an open power event was found")
 
@@ -178,39 +189,47 @@ class Rewake:
             look = self._ask(self.config)
         except NoAnswerError:
             self._steady_since = self._complete_since = None
+            self._round.clear()
             return
         self._alive()
         self._note_forced("FSD" in look.status)
         if look.status & {"OB", "FSD"}:
             self._open_event("on battery" if "OB" in look.status else "forced shutdown")
+        self._keep()
         steady = bool(look.status & ON_LINE) and not look.status & {"OB", "FSD"}
         self._steady_since = _since(self._steady_since, now) if steady else None
         if not self.open or self._steady_since is None:
             self._complete_since = None
+            self._round.clear()
             return
         missing = [
             host for host in self.config.hosts if host.logs_in and host.address not in look.clients
         ]
         self._complete_since = None if missing else _since(self._complete_since, now)
         if self._may_wake(now, look):
-            self._wake_unseen()
+            self._round = [*self._unseen, *missing]
             if missing:
                 self._next_wake = now + self.config.retry
-            for host in missing:
-                self._try_to_wake(host, "is missing")
+        self._wake_round(now, missing)
         if (
             self._complete_since is not None
-            and not self._unseen_due
+            and not self._unseen
             and now - self._complete_since >= self.config.quiet
         ):
             self._close_event()
 
-    def _wake_unseen(self) -> None:
-        """Wake, once, who never logs in."""
-        for host in self.config.hosts if self._unseen_due else ():
+    def _wake_round(self, now: float, missing: list[Host]) -> None:
+        """Wake who is left of the round; who never logs in, once.
+
+        A command may take long, and the mains may go meanwhile: the next look comes first then.
+        """
+        while self._round and self._clock() - now < POLL:
+            host = self._round.pop(0)
             if not host.logs_in:
+                self._unseen.remove(host)
                 self._try_to_wake(host, "never logs in")
-        self._unseen_due = False
+            elif host in missing:
+                self._try_to_wake(host, "is missing")
 
     def _alive(self) -> None:
         """Show who looks that the UPS was understood just now."""
@@ -220,13 +239,12 @@ class Rewake:
         """Show since when clients can hear of a forced shutdown."""
         if forced == self._forced:
             return
-        self._forced = forced
-        if forced:
-            if not self.config.forced_file.exists():
-                self._touch(self.config.forced_file)
-        else:
-            with contextlib.suppress(OSError):
-                self.config.forced_file.unlink(missing_ok=True)
+        self._forced, file, now = forced, self.config.forced_file, Instant.now()
+        with contextlib.suppress(OSError):
+            if not forced:
+                file.unlink(missing_ok=True)
+            elif self.config.forced_for(now) is None:
+                file.write_text(f"{now.boot} {now.up}\n", encoding="ascii")
 
     def _touch(self, file: Path) -> None:
         try:
@@ -266,26 +284,34 @@ class Rewake:
         """
         if self.config.flag_file.exists():
             self._open_event("this host is forced down")
+        self._keep()
 
     def _open_event(self, why: str) -> None:
-        if self.open:
+        if not self.open:
+            self.open, self._told = True, False
+            self._unseen = [host for host in self.config.hosts if not host.logs_in]
+            self._log(f"{self.config.ups}: power event opens: {why}")
+
+    def _keep(self) -> None:
+        """Bring an open event to the disk; at the next look again when that takes none."""
+        if not self.open or self._kept:
             return
-        self.open = True
-        self._unseen_due = any(not host.logs_in for host in self.config.hosts)
         try:
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime())
             whole.write(self.config.event_file, now)
         except OSError as error:
-            self._log(f"{self.config.ups}: power event opens, but a reboot will forget it: {error}")
+            if not self._told:
+                self._log(f"{self.config.ups}: a reboot will forget the power event: {error}")
+            self._told = True
         else:
-            self._log(f"{self.config.ups}: power event opens: {why}")
+            self._kept = True
 
     def _close_event(self) -> None:
         try:
             self.config.event_file.unlink(missing_ok=True)
         except OSError as error:
             self._log(f"{self.config.event_file}: {error}; the next start finds it open again")
-        self.open = False
+        self.open = self._kept = False
         self._complete_since = None
         self._log(f"{self.config.ups}: power event closes: every host is logged in")
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from releve.power.ladder import Known, Moment, Site, charge_counts, excuse, on_battery
 
 if TYPE_CHECKING:
+    from releve.power.instant import Instant
     from releve.power.readings import Readings
 
 FROZEN = 60.0  # seconds a runtime may stand still on battery, and its grain on top
@@ -33,24 +32,6 @@ LOADS, LOAD_EVERY = 60, 60.0  # an hour of loads
 VOLTAGES = 3
 ALIVE_VOLTS, DEAD_VOLTS, BELOW_TRANSFER = 80.0, 40.0, 0.9
 BLIND = frozenset({"ST_OB_BLIND"})
-
-
-@dataclass(frozen=True, slots=True)
-class Instant:
-    """A moment: `up` counts while this boot lasts (suspend too), `wall` is the time of day."""
-
-    wall: float
-    up: float
-    boot: str
-
-    @classmethod
-    def now(cls) -> Instant:
-        """Return the present moment of this host."""
-        try:
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        except OSError:
-            boot = ""
-        return cls(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), boot)
 
 
 @dataclass(frozen=True, slots=True)

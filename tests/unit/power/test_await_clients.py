@@ -12,6 +12,7 @@ import pytest
 from tests.unit.power.small_upsd import SmallUpsd, serving
 
 from releve.power import await_clients
+from releve.power.instant import Instant
 from releve.power.rewake import Config, Look, Rewake
 
 if TYPE_CHECKING:
@@ -56,11 +57,11 @@ class Time:
     def ask(self, _configs: Iterable[Config]) -> frozenset[str]:
         return frozenset() if self.waited >= self.out else frozenset({NAS})
 
-    def wait(self, config: Config) -> frozenset[str]:
-        return await_clients.await_clients([config], SECONDS, self.ask, self.sleep, self.clock)
+    def wait(self, *configs: Config) -> frozenset[str]:
+        return await_clients.await_clients(configs, SECONDS, self.ask, self.sleep, self.clock)
 
-    def clock(self) -> float:
-        return self.now
+    def clock(self) -> Instant:
+        return Instant(wall=0, up=self.now, boot="this")
 
 
 @pytest.mark.parametrize(("out", "waited"), [(0, 0), (6, 6), (99, SECONDS)])
@@ -77,12 +78,48 @@ def test_it_waits_until_nobody_is_there_and_no_longer_than_upsmon(
 @pytest.mark.parametrize(("ago", "waited"), [(3, SECONDS - 3), (20, 0)])
 def test_what_upsmon_has_waited_counts(config: Config, ago: float, waited: float) -> None:
     time = Time(out=99)
-    config.forced_file.touch()
-    os.utime(config.forced_file, (time.now - ago, time.now - ago))
+    config.forced_file.write_text(f"this {time.now - ago}\n")
 
     time.wait(config)
 
     assert time.waited == waited
+
+
+@pytest.mark.parametrize("left", ["earlier 1.0\n", "", "this", "this soon\n", "\xe9"])
+def test_what_an_earlier_boot_has_left_shortens_no_wait(config: Config, left: str) -> None:
+    time = Time(out=99)
+    config.forced_file.write_text(left)
+
+    time.wait(config)
+
+    assert time.waited == SECONDS
+
+
+@pytest.mark.parametrize("site", ["this 995.0\n", None])
+def test_a_tier_that_was_told_long_ago_costs_the_others_no_wait(
+    config: Config, site: str | None
+) -> None:
+    time = Time(out=99)
+    tier = dataclasses.replace(config, ups="ups1-tier")
+    tier.forced_file.write_text("this 400.0\n")
+    if site:
+        config.forced_file.write_text(site)
+
+    time.wait(config, tier)
+
+    assert time.waited == (SECONDS - 5 if site else SECONDS)
+
+
+def test_a_clock_that_is_set_changes_no_wait(config: Config) -> None:
+    rewake = Rewake(config, lambda _config: Look(frozenset({"FSD"}), 100.0, frozenset()))
+    rewake.step()
+    now = Instant.now()
+
+    assert await_clients.since_forced([config], now) < 5
+    later = Instant(now.wall - 3600, now.up + 9, now.boot)
+    assert 9 <= await_clients.since_forced([config], later) < 14
+    os.utime(config.forced_file, (0, 0))
+    assert await_clients.since_forced([config], now) < 5
 
 
 def test_since_when_clients_can_hear_is_known_while_they_can(config: Config) -> None:

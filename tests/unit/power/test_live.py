@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from releve.power.instant import Instant
 from releve.power.ladder import Known, Site, Verdict
 from releve.power.live import Live, read_state, write_state
 from releve.power.measurement import Moved
 from releve.power.readings import read
-from releve.power.trend import Instant, State
+from releve.power.trend import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from releve.errors import InputError
+from releve.power.instant import Instant
 from releve.power.live import write_state
 from releve.power.policy import Config, Policy, main
-from releve.power.trend import Instant, State
+from releve.power.trend import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,11 +9,11 @@ import pytest
 from tests.unit.power.test_gate import GOOD, GOOD_UPS, record
 
 from releve.power.gate_checks import checks_of
+from releve.power.instant import Instant
 from releve.power.ladder import Known, Site, rung_of
 from releve.power.live import Live
 from releve.power.readings import read
 from releve.power.thresholds import demands_of, thresholds_of
-from releve.power.trend import Instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable

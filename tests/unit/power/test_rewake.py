@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import socket
 import socketserver
 import threading
@@ -307,6 +308,75 @@ def test_a_charge_that_is_none_keeps_nobody_dark(site: Site, charge: str) -> Non
     site.upsd.charge = charge
     assert site.rewake is not None
     assert ask_upsd(site.rewake.config).charge is None
+
+
+def test_an_event_that_the_disk_did_not_take_is_kept_once_it_does(
+    upsd: Upsd, tmp_path: Path
+) -> None:
+    site = Site(upsd, tmp_path / "full" / "event").start()
+    upsd.status = "OB"
+    site.run(3)
+    upsd.status, upsd.clients = "OL", []
+    (tmp_path / "full").mkdir()
+    site.run(4)
+
+    assert site.open
+
+
+def test_its_end_in_the_middle_of_a_write_leaves_the_event_on_disk(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert site.rewake is not None
+    fsync, rewake = os.fsync, site.rewake
+
+    def ended(number: int) -> None:  # as by the handler of a signal that comes just then
+        monkeypatch.setattr(os, "fsync", fsync)
+        rewake.leave()
+        raise SystemExit(number)
+
+    site.upsd.status = "OB"
+    monkeypatch.setattr(os, "fsync", ended)
+    with pytest.raises(SystemExit):
+        site.run(1)
+
+    assert site.event_file.read_text().endswith("Z\n")
+
+
+def test_mains_that_go_while_somebody_is_woken_wake_nobody_else(site: Site) -> None:
+    assert site.rewake is not None
+
+    def slow(host: Host, _broadcast: str) -> None:
+        site.woken.append((site.now, host.name))
+        site.now += 30
+        site.upsd.status = "OB"
+
+    site.rewake._wake = slow
+    site.upsd.status = "OB"
+    site.run(2)
+    site.upsd.status, site.upsd.clients = "OL", []
+    site.run(100)
+    assert [name for _at, name in site.woken] == ["nas"]
+
+    site.rewake._wake = lambda host, _broadcast: site.woken.append((site.now, host.name))
+    site.upsd.status = "OL"
+    site.run(200)
+    assert {name for _at, name in site.woken[1:]} == {"nas", "gw"}
+
+
+def test_a_slow_command_keeps_the_others_of_its_round(site: Site) -> None:
+    assert site.rewake is not None
+
+    def slow(host: Host, _broadcast: str) -> None:
+        site.woken.append((site.now, host.name))
+        site.now += 9
+
+    site.rewake._wake = slow
+    site.upsd.status = "OB"
+    site.run(2)
+    site.upsd.status, site.upsd.clients = "OL", []
+    site.run(45)
+
+    assert site.woken == [(20, "nas"), (30, "gw")]
 
 
 def test_a_ups_without_a_charge_still_gets_its_hosts_back(site: Site) -> None:

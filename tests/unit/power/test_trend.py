@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from releve.power.instant import Instant
 from releve.power.ladder import Known, Site
 from releve.power.readings import read
-from releve.power.trend import Instant, Seen, State, advance
+from releve.power.trend import Seen, State, advance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
