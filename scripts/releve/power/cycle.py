@@ -9,6 +9,7 @@ Every tier follows the site. Pure but for the store; standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import uuid
@@ -101,6 +102,7 @@ class Cycle:
         self._steady: float | None = None
         self._held: float | None = None
         self._alarmed = False
+        self._kept = True
         self.decision = store.read(tier.name)
         if self.decision is None:
             return
@@ -118,6 +120,7 @@ class Cycle:
             if why and not self._waits(look):
                 self._decide(look, why)
         if self.decision is not None:
+            self._kept = self._kept or self._keep(self.decision)
             self._held = look.up if self._held is None else self._held
             if not self._over(look):
                 return FSD
@@ -149,13 +152,20 @@ class Cycle:
 
     def _decide(self, look: Look, why: str) -> None:
         decision = Decision(uuid.uuid4().hex, look.wall, self.boot, why)
-        try:
-            self._store.write(self.tier.name, decision)  # on disk before anybody hears of it
-        except OSError as error:
-            # Who must stop must stop; a restart of this driver would decide once more.
-            self._log(f"{self.tier.name}: ALARM: the decision is not on disk: {error}")
+        self._kept = self._keep(decision)  # on disk before anybody hears of it
         self.decision, self._held, self._alarmed = decision, look.up, False
         self._log(f"{self.tier.name}: decision {decision.id[:8]}: {why}")
+
+    def _keep(self, decision: Decision) -> bool:
+        """Bring the decision to the disk; return whether it is there."""
+        try:
+            self._store.write(self.tier.name, decision)
+        except OSError as error:
+            # Who must stop must stop. Tried at each look: by the file the other tiers follow.
+            if self.decision is None:
+                self._log(f"{self.tier.name}: ALARM: the decision is not on disk: {error}")
+            return False
+        return True
 
     def _over(self, look: Look) -> bool:
         """Whether a tier alone may come up again.
@@ -213,5 +223,6 @@ class Files:
     def end(self, tier: str) -> None:
         """Keep it aside for who asks why the tier was down."""
         file = self.folder / f"{tier}.json"
-        file.replace(self.folder / f"{tier}.last.json")
-        whole.sync(self.folder)
+        with contextlib.suppress(FileNotFoundError):  # the disk never took it
+            file.replace(self.folder / f"{tier}.last.json")
+            whole.sync(self.folder)

@@ -7,6 +7,7 @@ the driver of the real UPS. Runs for ever: keep it small. Standard library only.
 
 from __future__ import annotations
 
+import fcntl
 import getopt
 import json
 import logging
@@ -217,12 +218,13 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     _become_nut()
     name = options.get("-a", "")
+    pid = RUN / f"{NAME}-{name}.pid"
+    lock = _only_one(pid)
     policy = Policy(Config.read(CONFIG, name), Instant.now().boot)
     link = DriverSocket(RUN / f"{NAME}-{name}")
     if "-F" not in options and "-D" not in options:
         _to_background()
-    pid = RUN / f"{NAME}-{name}.pid"
-    pid.write_text(f"{os.getpid()}\n", encoding="utf-8")
+    _tell_pid(lock)
 
     def leave(_signal: int, _frame: object) -> NoReturn:
         pid.unlink(missing_ok=True)
@@ -238,6 +240,29 @@ def main(arguments: list[str]) -> int:
             due = now + POLL
             link.publish(policy.step())
         link.serve(max(0.0, due - time.monotonic()))
+
+
+def _only_one(pid: Path) -> int:
+    """Hold the pid file for this life, and return it; raises InputError while another driver does.
+
+    A second one would take the first one's socket, and each its end from the other.
+    """
+    lock = os.open(pid, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        message = f"{pid}: the driver of this tier runs already; stop it first (systemctl)"
+        raise InputError(message) from error
+    return lock
+
+
+def _tell_pid(lock: int) -> None:
+    """Write for upsdrvctl who this is; it serves all the same where the disk is full."""
+    try:
+        os.truncate(lock, 0)
+        os.write(lock, b"%d\n" % os.getpid())
+    except OSError as error:
+        LOG.warning("no pid file: %s", error)
 
 
 def _become_nut() -> None:

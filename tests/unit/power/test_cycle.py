@@ -139,6 +139,31 @@ def test_a_decision_that_cannot_be_written_is_told_all_the_same(
     assert site.look(NONE) == "FSD OB LB"
 
 
+def test_a_decision_that_the_disk_takes_later_is_followed_and_held_from_then_on(
+    site: Bench, tmp_path: Path
+) -> None:
+    site.cycle._store = Files(tmp_path / "full")
+    site.look(STOP)
+    site.look(STOP)
+    (tmp_path / "full").mkdir()
+    site.look(STOP)
+    decision = site.cycle.decision
+
+    assert Bench(LOWER, tmp_path / "full").look(NONE) == "FSD OB LB"
+    assert Bench(SITE, tmp_path / "full").cycle.decision == decision
+    assert sum("not on disk" in line for line in site.log) == 1
+
+
+def test_a_decision_that_was_never_on_disk_ends_without_a_word_of_it(tmp_path: Path) -> None:
+    lower = Bench(LOWER, tmp_path / "full")
+    lower.look(RIDE, on_battery=30)
+    for _ in range(20):
+        seen = lower.look(NONE, logins=NOBODY)
+
+    assert seen == "OL"
+    assert not any("stays on disk" in line for line in lower.log)
+
+
 def test_a_tier_stops_after_its_own_time(lower: Bench) -> None:
     assert lower.look(RIDE, on_battery=19) == "OB"
     assert lower.look(RIDE, on_battery=20) == "FSD OB LB"

@@ -16,7 +16,7 @@ import pytest
 from releve.errors import InputError
 from releve.power.instant import Instant
 from releve.power.live import write_state
-from releve.power.policy import Config, Policy, main
+from releve.power.policy import Config, Policy, _only_one, _tell_pid, main
 from releve.power.trend import State
 
 if TYPE_CHECKING:
@@ -225,3 +225,23 @@ def test_a_client_that_was_just_woken_logs_in_before_the_site_is_decided(
 def test_it_never_cuts_power(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-a", "ups1-site", "-k"]) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_a_second_driver_of_a_tier_leaves_the_first_one_alone(tmp_path: Path) -> None:
+    pid = tmp_path / "ups1-site.pid"
+    first = _only_one(pid)
+    _tell_pid(first)
+    with pytest.raises(InputError, match=r"ups1-site\.pid: the driver of this tier runs already"):
+        _only_one(pid)
+
+    assert pid.read_text() == f"{os.getpid()}\n"
+    os.close(first)  # as at its end, however it came
+    os.close(_only_one(pid))
+
+
+def test_a_full_disk_keeps_no_driver_from_serving(caplog: pytest.LogCaptureFixture) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    _tell_pid(full)
+    os.close(full)
+
+    assert "no pid file" in caplog.text
