@@ -141,21 +141,31 @@ def send_waiting(config: Config, sender: Sender, spool: Path = SPOOL) -> list[st
     All that waits for a target goes in one message, so that an outage ends in one mail.
     """
     failed = []
+    alarms = {alarm.id: alarm for alarm in waiting(spool)}
     for target in config.targets:
-        left = [alarm for alarm in waiting(spool) if target.id not in alarm.sent]
+        left = [alarm for alarm in alarms.values() if target.id not in alarm.sent]
         if not left:
             continue
         title, body, severity = message_of(left, config.site)
         if not sender.send(target.url, title, body, severity):
             failed.append(target.shown)
             continue
-        for alarm in left:
-            store(dataclasses.replace(alarm, sent=(*alarm.sent, target.id)), spool)
+        alarms |= {alarm.id: _taken(alarm, target, spool) for alarm in left}
     everywhere = {target.id for target in config.targets}
-    for alarm in waiting(spool):
+    for alarm in alarms.values():
         if everywhere <= set(alarm.sent):
             remove(alarm, spool)
     return failed
+
+
+def _taken(alarm: Alarm, target: Target, spool: Path) -> Alarm:
+    """Keep that a target has an alarm; on a full disk, as long as others are still to be told."""
+    taken = dataclasses.replace(alarm, sent=(*alarm.sent, target.id))
+    try:
+        store(taken, spool)
+    except OSError as error:
+        LOG.warning("%s: %s", spool, error)
+    return taken
 
 
 def message_of(alarms: Sequence[Alarm], site: str) -> tuple[str, str, Severity]:

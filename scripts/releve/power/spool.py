@@ -6,6 +6,7 @@ removes what every target took. Standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -66,8 +67,9 @@ def waiting(spool: Path = SPOOL) -> list[Alarm]:
             found.append(_alarm_of(json.loads(file.read_text(encoding="utf-8"))))
         except FileNotFoundError:
             continue
-        except (ValueError, TypeError, KeyError, OverflowError):
-            file.replace(file.with_suffix(".unreadable"))
+        except (OSError, ValueError, TypeError, KeyError, OverflowError):
+            with contextlib.suppress(OSError):
+                file.replace(file.with_suffix(".unreadable"))
     return found
 
 

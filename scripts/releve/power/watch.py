@@ -12,6 +12,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from releve.power import whole
 from releve.power.spool import Alarm
 
 if TYPE_CHECKING:
@@ -84,10 +85,8 @@ class Memory:
         self.unsafe_since = {word: min(now, at) for word, at in self.unsafe_since.items()}
 
     def write(self, file: Path) -> None:
-        """Keep it, whole or not at all."""
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        part.replace(file)
+        """Keep it, whole or not at all; raises OSError."""
+        whole.write(file, json.dumps(asdict(self)))
 
 
 @dataclass(frozen=True, slots=True)

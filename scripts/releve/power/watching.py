@@ -96,13 +96,20 @@ class Watch:
             wrong = look(memory, now, variables, known, today_of(now))
             told = self._tell(memory, one.name, wrong)
             if told or keep:
-                memory.write(file)
+                self._keep(memory, file)
             readings = None if variables is None else read(variables)
             shots.append(
                 Snapshot(one.name, readings, wrong, memory.changed, measured, known.due, tests)
             )
         self.kept = now if keep else self.kept
         write(self.places.metrics, text_of(shots, len(waiting(self.places.spool)), SENTENCES))
+
+    def _keep(self, memory: Memory, file: Path) -> None:
+        """Keep what is known of a UPS; a full disk is to stop no look at the next one."""
+        try:
+            memory.write(file)
+        except OSError as error:
+            LOG.error("%s: %s", file, error)  # one sentence, no traceback
 
     def _tell(self, memory: Memory, ups: str, wrong: Mapping[str, str]) -> bool:
         """Put what is new into the spool; what could not be put there is told at the next look."""

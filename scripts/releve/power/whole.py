@@ -5,6 +5,7 @@ Who is killed between two of these writes, or loses the power, leaves the old fi
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,16 @@ def write(file: Path, text: str) -> None:
     What came as half a character, from a name that was no UTF-8, is written as a question mark.
     """
     part = file.with_name(f".{file.name}.part")
-    with part.open("w", encoding="utf-8", errors="replace") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(file)
+    try:
+        with part.open("w", encoding="utf-8", errors="replace") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(file)
+    except OSError:  # a full disk is not to keep what came of it
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
     sync(file.parent)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -203,6 +204,47 @@ def test_one_dead_target_keeps_nothing_from_the_others(spool: Path) -> None:
         "second",
     ]
     assert len(waiting(spool)) == 2
+
+
+@pytest.mark.parametrize("refuses", [set(), {"json://c/1"}])
+def test_a_full_disk_tells_every_target_and_once(
+    spool: Path, monkeypatch: pytest.MonkeyPatch, refuses: set[str]
+) -> None:
+    sender, targets = Memory(), config("json://a/1", "json://b/1", "json://c/1")
+    sender.refuses = refuses
+    raise_alarm(Alarm("x", "ups1", "first"), spool)
+
+    def full(_number: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    send_waiting(targets, sender, spool)
+    if not refuses:
+        send_waiting(targets, sender, spool)
+
+    assert sorted(url for url, _, _ in sender.sent) == sorted(
+        {"json://a/1", "json://b/1", "json://c/1"} - refuses
+    )
+    assert bool(waiting(spool)) == bool(refuses)
+    assert list(spool.glob(".*")) == [], "a full disk is to be filled by nothing of ours"
+
+
+def test_a_file_that_cannot_be_read_keeps_no_other_alarm(spool: Path) -> None:
+    (spool / "0.json").mkdir()
+    raise_alarm(Alarm("x", "ups1", "first"), spool)
+
+    assert [alarm.text for alarm in waiting(spool)] == ["first"]
+
+
+def test_a_target_that_is_given_up_keeps_no_alarm_for_ever(spool: Path) -> None:
+    sender = Memory()
+    sender.refuses = {"json://dead/1"}
+    raise_alarm(Alarm("x", "ups1", "first"), spool)
+    send_waiting(config("json://alive/1", "json://dead/1"), sender, spool)
+    send_waiting(config("json://alive/1"), sender, spool)
+
+    assert waiting(spool) == []
+    assert len(sender.sent) == 1
 
 
 def test_a_spool_does_not_grow_for_ever_nor_choke(spool: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 from typing import TYPE_CHECKING
@@ -192,6 +193,17 @@ def test_a_spool_that_is_full_loses_no_alarm(tmp_path: Path, upsd: SmallUpsd) ->
     watch.step(1_780_300_005.0)
 
     assert [one.topic for one in waiting(where.spool)] == ["battery-due"]
+
+
+def test_a_full_disk_keeps_nobody_from_looking_at_the_next_ups(
+    tmp_path: Path, upsd: SmallUpsd
+) -> None:
+    where = dataclasses.replace(places(tmp_path), state=tmp_path / "full" / "state")
+    watch = Watch([Watched("gone"), Watched("ups1", "2022-07-01", 48)], where, upsd.link)
+    watch.step(1_780_300_000.0)
+
+    assert [(one.ups, one.topic) for one in waiting(where.spool)] == [("ups1", "battery-due")]
+    assert 'nut_ups_up{ups="ups1"} 1' in where.metrics.read_text()
 
 
 def test_a_record_that_is_broken_keeps_nobody_from_watching(
