@@ -26,7 +26,9 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from releve.power import whole
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 POLL = 1.0  # seconds between two looks
 ANSWER = 0.8  # seconds that an answer may take
+LOOK = 1.0  # seconds within which all have to answer
 MAINTENANCE = 4 * 3600  # seconds after which a forgotten maintenance file counts no more
 ECHO_REQUEST, ECHO_REPLY = 8, 0
 MAINS_THERE, MAINS_GONE = 0, 1  # exit codes of the evidence command; any other: not known
@@ -92,8 +95,20 @@ class Config:
 
 
 def hears_anybody(config: Config) -> bool:
-    """Tell whether an upsd takes a connection or another host answers a ping."""
-    return any(_connects(one) for one in config.servers) or any(pings(one) for one in config.others)
+    """Tell whether an upsd takes a connection or another host answers a ping.
+
+    All are asked at once, and none for long: behind a dead switch each takes its time, and the name
+    of one that nobody resolves any more takes half a minute.
+    """
+    asks = [partial(_connects, one) for one in config.servers]
+    asks += [partial(pings, one) for one in config.others]
+    answers: SimpleQueue[bool] = SimpleQueue()
+    for ask in asks:
+        threading.Thread(target=lambda ask=ask: answers.put(ask()), daemon=True).start()
+    end = time.monotonic() + LOOK
+    with contextlib.suppress(Empty):
+        return any(answers.get(timeout=max(0.0, end - time.monotonic())) for _ in asks)
+    return False
 
 
 def _connects(server: str) -> bool:

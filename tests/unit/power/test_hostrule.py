@@ -154,6 +154,27 @@ def test_a_server_that_takes_connections_is_heard() -> None:
     assert not hears_anybody(Config((f"127.0.0.1:{port}",), 30))
 
 
+def test_a_look_takes_no_longer_the_more_are_listened_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = socket.getaddrinfo
+
+    def resolve(host: str, *words: object, **more: object) -> object:
+        if host.endswith("example.org"):  # behind a dead switch
+            time.sleep(4)
+            raise socket.gaierror
+        return names(host, *words, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    deaf = tuple(f"{number}.example.org" for number in range(5))
+    begun = time.monotonic()
+    assert not hears_anybody(Config(deaf, 30))
+    assert time.monotonic() - begun < 2
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert hears_anybody(Config((*deaf, f"127.0.0.1:{server.getsockname()[1]}"), 30))
+
+
 def test_only_the_reply_to_its_own_ping_counts() -> None:
     head = bytes([0x45]) + bytes(19)
 
