@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import fcntl
 import json
+import os
 import sys
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -208,10 +209,15 @@ def _late(deployed: dict[str, Any], budget: Budget, standing: Standing | None) -
 
 @contextlib.contextmanager
 def alone(file: Path) -> Iterator[None]:
-    """Wait until no other look goes on; a file that is not there keeps nobody away."""
+    """Wait until no other look goes on; a folder that is not there keeps nobody away.
+
+    By the file's folder: a deploy puts a new file in its place.
+    """
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):
-            fcntl.flock(stack.enter_context(file.open(encoding="utf-8")), fcntl.LOCK_EX)
+            folder = os.open(file.parent, os.O_RDONLY)
+            stack.callback(os.close, folder)
+            fcntl.flock(folder, fcntl.LOCK_EX)
         yield
 
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from releve.errors import CheckError
+from releve.errors import CheckError, ReleveError
 from releve.power.measure import Reading, draining_words, own_status
 from releve.power.measurement import PULLS
 from releve.power.readings import OWN_LOW, number, read, seconds_of
@@ -145,13 +145,13 @@ class Journal:
 
     @classmethod
     def open(cls, file: Path) -> Journal:
-        """Read what is there; a line that a kill cut off is left out."""
+        """Read what is there; a line that a kill or a power cut has spoilt is left out."""
         lines = []
         if file.exists():
-            for line in file.read_text(encoding="utf-8").splitlines():
+            for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
                 with contextlib.suppress(ValueError):
                     lines.append(json.loads(line))
-        return cls(file, lines)
+        return cls(file, [line for line in lines if isinstance(line, dict)])
 
     def note(self, **words: object) -> None:
         """Append a line, on disk before anything else happens."""
@@ -273,6 +273,11 @@ class Sampler:
             while not self._over():
                 self.sleep(1)
                 self._look()
+        except OSError:  # of a full disk: nobody would end the test any more
+            if self.request.how == "deep" and STOP in self.journal.first("commands"):
+                with contextlib.suppress(ReleveError):
+                    self.device.send(STOP)
+            raise
         finally:
             if self.hold_file:
                 self.hold_file.unlink(missing_ok=True)

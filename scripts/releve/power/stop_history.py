@@ -183,11 +183,13 @@ def keep(file: Path, noted: Path, folder: Path, spool: Path) -> dict[str, Any]:
         return entry_of(own, ends, names, journal_end(before, now))
 
     history, entry = update(read(file), read(noted), now, look)
-    note(file, history)
-    if entry and (told := sentence(entry)):
-        LOG.warning("%s", told)
-        if spool.is_dir():  # of the host that has the UPS's cable
-            raise_alarm(Alarm("guest-stops", socket.gethostname(), told), spool)
+    try:  # first: what is in the history is told no more
+        if entry and (told := sentence(entry)):
+            LOG.warning("%s", told)
+            if spool.is_dir():  # of the host that has the UPS's cable
+                raise_alarm(Alarm("guest-stops", socket.gethostname(), told), spool)
+    finally:
+        note(file, history)
     return history
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from releve.power.budget import Settings, as_json
 from releve.power.budget_watch import (
     Watched,
+    alone,
     changes,
     entry_of,
     guest_faults,
@@ -194,3 +196,22 @@ def test_a_host_without_a_budget_is_told_how_to_get_one(
 
     assert code == 2
     assert "run playbooks/power.yml" in told
+
+
+def test_two_looks_come_one_after_the_other_though_a_deploy_writes_between(tmp_path: Path) -> None:
+    budgets, second = tmp_path / "budgets.json", threading.Event()
+
+    def look() -> None:
+        with alone(budgets):
+            second.set()
+
+    budgets.write_text("{}")
+    with alone(budgets):
+        budgets.with_suffix(".new").write_text("{}")
+        budgets.with_suffix(".new").replace(budgets)
+        other = threading.Thread(target=look)
+        other.start()
+        assert not second.wait(0.3)
+    other.join(5)
+
+    assert second.is_set()

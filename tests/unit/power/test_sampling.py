@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -105,6 +107,29 @@ def test_a_test_that_does_not_show_or_does_not_come_back_ends_all_the_same(tmp_p
 
     assert sampler(frozen, tmp_path / "a").run().first("end") == "never-shown"
     assert sampler(stuck, tmp_path / "b").run().first("end") == "not-back"
+
+
+def test_a_full_disk_leaves_no_deep_test_that_nobody_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ups = PaperUps()
+
+    def full(_number: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    ups.at[30] = lambda: monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        sampler(ups, tmp_path, "deep").run()
+
+    assert ups.sent == ["test.battery.start.deep", "test.battery.stop"]
+
+
+def test_a_journal_that_a_power_cut_has_spoilt_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    journal = sampler(PaperUps(), tmp_path).run()
+    with (tmp_path / "ups1.jsonl").open("ab") as stream:
+        stream.write(b'\x00\x00\xff\n7\nnull\n"end"\n')
+
+    assert Journal.open(tmp_path / "ups1.jsonl").lines == journal.lines
 
 
 def test_a_plug_pull_counts_from_the_pull(tmp_path: Path) -> None:

@@ -187,6 +187,19 @@ def test_the_verb_keeps_tells_and_is_quiet_the_second_time(
     assert json.loads(capsys.readouterr().out) == {"guests": {"101": 12.0}, "host": None}
 
 
+def test_who_did_not_end_clean_is_told_though_the_disk_keeps_no_history(tmp_path: Path) -> None:
+    history, spool = tmp_path / "history.json", tmp_path / "spool"
+    spool.mkdir()
+    task(tmp_path, "qmstart", 101, STARTED, STARTED + 2, "TASK OK")
+    note(history, {"boot": "aaa", "begun": STARTED - 5000})
+    (tmp_path / ".history.json.part").mkdir()  # nothing can be written in its place
+
+    with pytest.raises(OSError, match="history"):
+        stop_history.keep(history, tmp_path / "none", tmp_path, spool)
+
+    assert [alarm.topic for alarm in waiting(spool)] == ["guest-stops"]
+
+
 def test_a_container_that_starts_again_has_another_life(tmp_path: Path) -> None:
     kernel = tmp_path / "sys" / "kernel" / "random"
     kernel.mkdir(parents=True)
