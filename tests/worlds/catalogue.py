@@ -34,6 +34,11 @@ from tests.worlds.untrusted import LIES, LOST, SWITCHES
 OLD_NUT = "NUT 2.8.1 takes data lost on battery for a dead UPS at once, whatever DEADTIME says"
 CALIBRATION = "Debian's 2.8.1-5+deb13u1 forgets a calibration that is over; before it did not"
 NO_WAY_BACK = "nobody boots a host that halted while the output stayed on"
+BEHIND_A_NAS = with_host(
+    PVE,
+    changed(primary="nas", primary_variables={"nut_primary_hostsync": 20}),
+    guests=(Guest("compta", 1, 6, 7), Guest("dossiers", 2, 6, 7)),
+)
 
 TWENTY = (
     Scenario(
@@ -116,11 +121,7 @@ TWENTY = (
         mains(2, 50),
         90,
         {"plain": "cut", "stock": "clean", "policy": "clean"},
-        site=with_host(
-            PVE,
-            changed(primary="nas", primary_variables={"nut_primary_hostsync": 20}),
-            guests=(Guest("compta", 1, 6, 7), Guest("dossiers", 2, 6, 7)),
-        ),
+        site=BEHIND_A_NAS,
         why={"plain": "the client logs out when its shutdown begins, not when its guests are down"},
     ),
     Scenario(
@@ -129,11 +130,7 @@ TWENTY = (
         (*mains(2, 50), *during(6, 60, "comms", False, True)),
         95,
         {"plain": "cut", "stock": "clean", "policy": "clean"},
-        site=with_host(
-            PVE,
-            changed(primary="nas", primary_variables={"nut_primary_hostsync": 20}),
-            guests=(Guest("compta", 1, 6, 7), Guest("dossiers", 2, 6, 7)),
-        ),
+        site=BEHIND_A_NAS,
         why={"plain": "upsmon waits for nobody when it has no data, guests or not"},
     ),
     Scenario(

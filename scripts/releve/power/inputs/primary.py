@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from releve.power.inputs import reach
 from releve.power.inputs.devices import SECRET, device_faults
 from releve.power.inputs.reach import (
+    DAY,
     no_address,
     no_card,
     no_ipv4,
@@ -19,24 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PREFIX = "nut_primary_"
-DAY = 86_400
-RANGES: dict[str, tuple[float, float]] = {
-    "abort_seconds": (0, 3600),
-    "boot_gate_seconds": (1, DAY),
+RANGES = reach.RANGES | {
     "commissioning_seconds": (1, DAY),
     "derate": (0.1, 1),
     "driver_poll": (1, 10),  # data are stale after MAXAGE, 15 s
-    "finaldelay": (0, 3600),
     "gate_seconds": (1, 3600),
     "hostsync": (1, DAY),
-    "login_seconds": (1, 3600),
     "margin": (1, 10),
-    "min_supplies": (1, 64),
     "policy_alarm_seconds": (1, DAY),
     "policy_debounce_seconds": (0, 3600),
     "policy_silence_seconds": (1, 3600),
-    "pollfreq": (1, 60),
-    "pollfreqalert": (1, 60),
     "poweroff_wait_seconds": (1, DAY),
     "rewake_charge_wait": (0, 7 * DAY),
     "rewake_grace": (0, DAY),

@@ -10,6 +10,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAC = re.compile(r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
+DAY = 86_400
+# Inputs that both roles have.
+RANGES: dict[str, tuple[float, float]] = {
+    "abort_seconds": (0, 3600),
+    "boot_gate_seconds": (1, DAY),
+    "finaldelay": (0, 3600),
+    "login_seconds": (1, 3600),
+    "min_supplies": (1, 64),
+    "pollfreq": (1, 60),
+    "pollfreqalert": (1, 60),
+}
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 
 

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from releve.power.inputs import reach
 from releve.power.inputs.devices import NAME
-from releve.power.inputs.reach import no_address, no_ipv4, no_server, out_of_range
+from releve.power.inputs.reach import DAY, no_address, no_ipv4, no_server, out_of_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PREFIX = "nut_secondary_"
-DAY = 86_400
-RANGES: dict[str, tuple[float, float]] = {
-    "abort_seconds": (0, 3600),
-    "boot_gate_seconds": (1, DAY),
-    "finaldelay": (0, 3600),
-    "host_rule_seconds": (0, DAY),
-    "login_seconds": (1, 3600),
-    "min_supplies": (1, 64),
-    "pollfreq": (1, 60),
-    "pollfreqalert": (1, 60),
-    "silence_seconds": (1, 600),
-}
+RANGES = reach.RANGES | {"host_rule_seconds": (0, DAY), "silence_seconds": (1, 600)}
 
 
 def faults(

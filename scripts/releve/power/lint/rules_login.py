@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from releve.power.lint import drivers
+from releve.power.lint import drivers, looks
 from releve.power.lint.finding import Rules, Spot
 from releve.power.lint.parse import atoi, nut_lines
 from releve.power.lint.rules_ups import is_simulated
@@ -16,7 +16,7 @@ from releve.power.lint.rules_ups import is_simulated
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from releve.power.lint.model import Configuration, Monitor, User
+    from releve.power.lint.model import Configuration, Monitor, UpsmonConf, User
 
 RULES = Rules()
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:%-]*|::[A-Fa-f0-9.:]*")  # name, IPv4, IPv6
@@ -265,12 +265,11 @@ def remote_primary(conf: Configuration) -> Iterator[Spot]:
     "CERTVERIFY 1 without CERTPATH: upsmon drops every connection",
     "set CERTPATH to the folder with the authority's certificate",
 )
-def verify_without_path(conf: Configuration) -> Iterator[Spot]:
+@looks.at_upsmon
+def verify_without_path(upsmon: UpsmonConf) -> Iterator[Spot]:
     """Find a check that nothing can pass."""
-    if conf.upsmon and conf.upsmon.number("CERTVERIFY", 0) == 1:
-        found = conf.upsmon.last("CERTVERIFY")
-        if conf.upsmon.value("CERTPATH") is None and found:
-            yield Spot(FILE, found.number)
+    if upsmon.number("CERTVERIFY", 0) == 1 and upsmon.value("CERTPATH") is None:
+        yield looks.at_directive(upsmon, "CERTVERIFY")
 
 
 @RULES.refuse(
@@ -292,11 +291,11 @@ def force_without_server(conf: Configuration) -> Iterator[Spot]:
     " trusts nobody without",
     "make one with certutil, and name its folder (role nut_secondary does)",
 )
-def no_database(conf: Configuration) -> Iterator[Spot]:
+@looks.at_upsmon
+def no_database(upsmon: UpsmonConf) -> Iterator[Spot]:
     """Find the way of NUTs that are built with OpenSSL, where a connection depends on it."""
-    found = conf.upsmon.last("CERTPATH") if conf.upsmon else None
-    names = ("CERTVERIFY", "FORCESSL")
-    needed = conf.upsmon is not None and 1 in {conf.upsmon.number(name, 0) for name in names}
+    found = upsmon.last("CERTPATH")
+    needed = 1 in {upsmon.number(name, 0) for name in ("CERTVERIFY", "FORCESSL")}
     if found and needed and found.words[1].lower().endswith((".pem", ".crt", ".cer", ".der")):
         yield Spot(FILE, found.number)
 
