@@ -40,6 +40,7 @@ LOG = logging.getLogger("state")
 def state_of(watch: Watch, one: Watched, now: float) -> dict[str, Any]:
     """Return what is known of one UPS at a moment (Unix)."""
     memory = Memory.read(watch.places.state / f"{one.name}.json", now)
+    memory.heard = now  # written each minute only: silence is told by `error`
     error = ""
     variables: Mapping[str, str] | None = None
     try:

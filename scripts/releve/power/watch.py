@@ -73,9 +73,16 @@ class Memory:
             old.settle(now)
         except (OSError, ValueError, TypeError, AttributeError):
             return fresh
-        # While nobody looked, nothing was missed: silence counts from now.
-        old.heard = now
         return old
+
+    def resume(self, now: float) -> None:
+        """Go on with it: while nobody looked, nothing was missed.
+
+        A host that was off for days finds no UPS silent, and no link frozen.
+        """
+        away = now - self.heard
+        self.changed, self.battery_moved = self.changed + away, self.battery_moved + away
+        self.heard = now
 
     def settle(self, now: float) -> None:
         """Take times that lie ahead, since the clock was set back, for now."""

@@ -85,7 +85,10 @@ class Watch:
         keep = not 0 <= now - self.kept < KEEP_SECONDS
         for one in self.upses:
             file = self.places.state / f"{one.name}.json"
-            memory = self.memories.setdefault(one.name, Memory.read(file, now))
+            if one.name not in self.memories:
+                self.memories[one.name] = Memory.read(file, now)
+                self.memories[one.name].resume(now)
+            memory = self.memories[one.name]
             try:
                 variables: Mapping[str, str] | None = self.upsd.variables(one.name)
             except (NoAnswerError, ReleveError):

@@ -71,6 +71,19 @@ def test_a_day_without_any_change_is_told() -> None:
     assert ups.told == ["failure frozen", "success frozen"]
 
 
+def test_a_host_that_was_off_for_days_finds_no_link_frozen(tmp_path: Path, upsd: SmallUpsd) -> None:
+    where, start = places(tmp_path), 1_780_300_000.0
+    Watch([Watched("ups1")], where, upsd.link).step(start)
+    again = Watch([Watched("ups1")], where, upsd.link)
+    again.step(start + 3 * DAY)
+    assert waiting(where.spool) == []
+
+    again.step(start + 3 * DAY + 23 * HOUR)
+    assert waiting(where.spool) == []
+    again.step(start + 3 * DAY + 25 * HOUR)
+    assert [one.topic for one in waiting(where.spool)] == ["frozen"]
+
+
 def test_a_change_of_the_driver_s_own_words_is_no_change() -> None:
     ups = Ups()
     ups.look(1, driver_state="quiet")
@@ -147,6 +160,8 @@ def test_what_is_known_survives_a_restart_and_a_clock_that_jumped(tmp_path: Path
     assert again.raised == ["frozen"]
     assert again.changed == 5
     assert (back.changed, back.heard) == (3.0, 3.0)
+    again.resume(ups.now + 48 * HOUR)
+    assert (again.changed, again.heard) == (5 + 48 * HOUR, ups.now + 48 * HOUR)
     (tmp_path / "ups1.json").write_text("{")
     assert Memory.read(tmp_path / "ups1.json", 7.0).changed == 7.0
 
