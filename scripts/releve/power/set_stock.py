@@ -45,7 +45,7 @@ from releve.power.stock import (
 from releve.power.upsd import Upsd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     Say = Callable[[str], Mapping[str, str] | None]
 
@@ -121,33 +121,40 @@ def find(budgets: dict[str, Any], here: Here) -> list[Found]:
     return found
 
 
-def set_all(found: list[Found], nut: Path, restart: Callable[[str], None]) -> list[str]:
-    """Bring NUT's files to it; return one sentence for each change. Raises InputError, OSError."""
-    done = []
+def set_all(found: list[Found], nut: Path, restart: Callable[[str], None]) -> Iterator[str]:
+    """Bring NUT's files to it; yield one sentence for each change. Raises InputError, OSError.
+
+    A driver that does not start keeps nobody from the next UPS: it is named at the end.
+    """
+    faults = []
     for one in found:
-        numbers, ups = one.numbers, one.ups
-        if one.timer_differs and None in {numbers.timer, one.standing.timer}:
-            done.append(f"{ups}: a timer comes or goes by a deploy only: run playbooks/power.yml")
-        elif one.timer_differs:
-            _rewrite(nut / "upssched.conf", with_timer, ups, numbers.timer)
-            done.append(
-                f"{ups}: the timer goes from {one.standing.timer} to {numbers.timer} s on battery"
-            )
-        if one.lines_differ and one.calm:
-            file = nut / "ups.conf"
-            before = file.stat().st_mtime_ns
-            _rewrite(file, with_lines, ups, numbers.lines)
-            restart(ups)
-            # The other drivers' sections are as they were: none of them is older than its file.
-            os.utime(file, ns=(before, before))
-            own = ", ".join(numbers.lines[1:]) or "the UPS's own word"
-            done.append(f"{ups}: a low battery is now {own} ({numbers.why})")
-        elif not one.is_read and one.calm:
-            restart(ups)
-            done.append(
-                f"{ups}: its driver went by another low battery than ups.conf says: restarted"
-            )
-    return done
+        try:
+            yield from _set(one, nut, restart)
+        except InputError as error:
+            faults.append(str(error))
+    if faults:
+        raise InputError("; ".join(faults))
+
+
+def _set(one: Found, nut: Path, restart: Callable[[str], None]) -> Iterator[str]:
+    numbers, ups = one.numbers, one.ups
+    if one.timer_differs and None in {numbers.timer, one.standing.timer}:
+        yield f"{ups}: a timer comes or goes by a deploy only: run playbooks/power.yml"
+    elif one.timer_differs:
+        _rewrite(nut / "upssched.conf", with_timer, ups, numbers.timer)
+        yield f"{ups}: the timer goes from {one.standing.timer} to {numbers.timer} s on battery"
+    if one.lines_differ and one.calm:
+        file = nut / "ups.conf"
+        before = file.stat().st_mtime_ns
+        _rewrite(file, with_lines, ups, numbers.lines)
+        restart(ups)
+        # The other drivers' sections are as they were: none of them is older than its file.
+        os.utime(file, ns=(before, before))
+        own = ", ".join(numbers.lines[1:]) or "the UPS's own word"
+        yield f"{ups}: a low battery is now {own} ({numbers.why})"
+    elif not one.is_read and one.calm:
+        restart(ups)
+        yield f"{ups}: its driver went by another low battery than ups.conf says: restarted"
 
 
 def _rewrite(file: Path, change: Callable[..., str], *words: object) -> None:
@@ -231,12 +238,12 @@ def main(arguments: list[str]) -> int:
     try:
         with alone(BUDGETS if options.budgets == "-" else Path(options.budgets)):
             found = look(options, said_by(Upsd()))
-            done = set_all(found, options.nut, restart_driver) if options.is_set else []
-        for sentence in done:
-            sys.stderr.write(sentence + "\n")
-            if options.tell and options.spool.is_dir():
-                ups, _, text = sentence.partition(": ")
-                raise_alarm(Alarm("thresholds", ups, text, "info"), options.spool)
+            done = []
+            for sentence in set_all(found, options.nut, restart_driver) if options.is_set else ():
+                done.append(sentence)
+                sys.stderr.write(sentence + "\n")
+                if options.tell and options.spool.is_dir():
+                    _tell(sentence, options.spool)
     except ReleveError as error:
         sys.stderr.write(f"power.pyz thresholds: {error}\n")
         return error.exit_code
@@ -252,6 +259,15 @@ def main(arguments: list[str]) -> int:
     if not options.quiet:
         sys.stdout.write(json.dumps({"changed": done, "ups": told}) + "\n")
     return ExitCode.DONE
+
+
+def _tell(sentence: str, spool: Path) -> None:
+    """Raise an alarm for what was changed; a full disk keeps nobody from the next change."""
+    ups, _, text = sentence.partition(": ")
+    try:
+        raise_alarm(Alarm("thresholds", ups, text, "info"), spool)
+    except OSError as error:
+        sys.stderr.write(f"power.pyz thresholds: nobody is told: {error}\n")
 
 
 def look(options: argparse.Namespace, say: Say) -> list[Found]:

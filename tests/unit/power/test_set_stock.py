@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import io
 import json
 import os
@@ -18,7 +19,7 @@ from releve.power import set_stock
 from releve.power.budget import as_json
 from releve.power.guests import Live, Node
 from releve.power.set_stock import Found, Here, find, main, restart_driver, set_all
-from releve.power.spool import waiting
+from releve.power.spool import Alarm, waiting
 from releve.power.stock import MARK, standing_of
 from releve.power.stops import Guest
 
@@ -64,10 +65,11 @@ def here(nut: Path, node: Node = NOBODY, driver: str | None = None, **said: str)
 
 def run(nut: Path, found: list[Found]) -> tuple[list[str], list[str]]:
     restarted: list[str] = []
-    return set_all(found, nut, restarted.append), restarted
+    return list(set_all(found, nut, restarted.append)), restarted
 
 
 BUDGETS = {"ups1": as_json(ONE)}
+UPSES = ("ups1", "ups2")
 
 
 def test_a_ups_that_was_heard_gets_its_thresholds_and_a_second_look_changes_nothing(
@@ -99,7 +101,7 @@ def test_the_drivers_of_other_upses_are_not_made_old_by_it(nut: Path) -> None:
         raise InputError("did not start")
 
     with pytest.raises(InputError):
-        set_all(find(BUDGETS, here(nut)), nut, fails)
+        list(set_all(find(BUDGETS, here(nut)), nut, fails))
     assert file.stat().st_mtime_ns > then, "this driver is older than its section"
 
     file.write_text(UPS_CONF)
@@ -125,7 +127,7 @@ def test_who_was_killed_before_the_driver_s_restart_is_mended_by_the_next_night(
         raise Killed
 
     with pytest.raises(Killed):
-        set_all(find(BUDGETS, here(nut)), nut, killed)
+        list(set_all(find(BUDGETS, here(nut)), nut, killed))
     written = (nut / "ups.conf").read_text()
     assert written != old
 
@@ -297,6 +299,48 @@ def test_what_was_set_is_told_once(
     (alarm,) = waiting(tmp_path / "spool")
 
     assert (alarm.topic, alarm.ups, alarm.severity) == ("thresholds", "ups1", "info")
+    assert standing_of((nut / "ups.conf").read_text(), "", "ups1").runtime_low == 750
+
+
+def test_a_driver_that_does_not_start_keeps_nobody_from_the_next_ups(
+    verb: Callable[..., tuple[int, str]],
+    nut: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (nut / "ups.conf").write_text(UPS_CONF + UPS_CONF.replace("ups1", "ups2"))
+    (nut / "upssched.conf").write_text(SCHED + SCHED.replace("ups1", "ups2").replace("840", "900"))
+    (tmp_path / "budgets.json").write_text(json.dumps(dict.fromkeys(UPSES, BUDGETS["ups1"])))
+
+    def restart(ups: str) -> None:
+        if ups == "ups1":
+            raise InputError("nut-driver@ups1.service: did not start")
+
+    monkeypatch.setattr(set_stock, "restart_driver", restart)
+    code, said = verb("--set", "--tell", "--quiet")
+
+    assert (code, said.splitlines()[-1]) == (
+        2,
+        "power.pyz thresholds: nut-driver@ups1.service: did not start",
+    )
+    assert standing_of((nut / "ups.conf").read_text(), "", "ups2").runtime_low == 750
+    assert [alarm.text.partition(" is ")[0] for alarm in waiting(tmp_path / "spool")] == [
+        "the timer goes from 900 to 840 s on battery",
+        "a low battery",
+    ]
+
+
+def test_a_full_spool_keeps_nothing_from_being_set(
+    verb: Callable[..., tuple[int, str]], nut: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_alarm: Alarm, _spool: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (nut / "upssched.conf").write_text(SCHED.replace("840", "900"))
+    monkeypatch.setattr(set_stock, "raise_alarm", full)
+    code, said = verb("--set", "--tell", "--quiet")
+
+    assert (code, said.count("nobody is told")) == (0, 2)
     assert standing_of((nut / "ups.conf").read_text(), "", "ups1").runtime_low == 750
 
 
