@@ -16,7 +16,13 @@ from releve.power.ladder import DERATE
 @click.command()
 @click.argument("target", metavar="FILE|UPS@HOST")
 @click.option("--need", type=float, help="Seconds from the decision to the last halt, with margin.")
-@click.option("--derate", type=float, default=DERATE, show_default=True)
+@click.option(
+    "--derate",
+    type=float,
+    default=DERATE,
+    show_default=True,
+    help="Share of the capacity and of the runtime that is counted on.",
+)
 @click.option("--capacity", type=float, help="Seconds it was measured to last at the site's load.")
 @click.option(
     "--measured",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,17 @@ class Asked:
     measured: Path | None = None
     accept_lb_only: bool = False
     runtime_unit: str = "seconds"
+
+    def __post_init__(self) -> None:
+        """Raise InputError for numbers that no site and no battery can have."""
+        for name in ("need", "capacity"):
+            seconds = getattr(self, name)
+            if seconds is not None and not 0 < seconds < math.inf:
+                message = f"--{name}: {seconds:g} is no time; right is a number of seconds above 0"
+                raise InputError(message)
+        if not 0 < self.derate <= 1:
+            message = f"--derate: {self.derate:g} is no share; right is a number above 0, up to 1"
+            raise InputError(message)
 
 
 def source_of(target: str) -> Dump:
@@ -193,11 +205,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--runtime-unit", choices=("seconds", "minutes"), default="seconds")
     parser.add_argument("--json", action="store_true", dest="as_json")
     said = parser.parse_args(arguments)
-    asked = Asked(
-        said.need, said.derate, said.capacity, said.measured, said.accept_lb_only,
-        said.runtime_unit,
-    )  # fmt: skip
     try:
+        asked = Asked(
+            said.need, said.derate, said.capacity, said.measured, said.accept_lb_only,
+            said.runtime_unit,
+        )  # fmt: skip
         report = judge(source_of(said.target), asked)
     except ReleveError as error:
         sys.stderr.write(f"power.pyz believe: {error}\n")

@@ -29,8 +29,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from releve.errors import InputError
 from releve.power import whole
 from releve.power.spool import SPOOL, Alarm, raise_alarm
 from releve.power.upsd import place_of
@@ -83,15 +84,19 @@ class Config:
 
     @classmethod
     def read(cls, file: Path) -> Config:
-        """Read the JSON file; raises ValueError, KeyError, TypeError for one that is none."""
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        for name in ("servers", "others", "evidence", "fsd"):
-            if name in content:
-                content[name] = tuple(content[name])
-        for name in ("maintenance", "wake_alarm", "armed", "noted", "spool"):
-            if name in content:
-                content[name] = Path(content[name])
-        return cls(**content)
+        """Read the JSON file that the role writes; raises InputError."""
+        try:
+            content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            for name in ("servers", "others", "evidence", "fsd"):
+                if name in content:
+                    content[name] = tuple(content[name])
+            for name in ("maintenance", "wake_alarm", "armed", "noted", "spool"):
+                if name in content:
+                    content[name] = Path(content[name])
+            return cls(**content)
+        except (OSError, ValueError, TypeError) as error:
+            message = f"{file}: is no host rule ({error}); apply playbooks/power.yml"
+            raise InputError(message) from error
 
 
 def hears_anybody(config: Config) -> bool:
@@ -293,8 +298,8 @@ class HostRule:
         return abs(age) < MAINTENANCE  # a clock that was set back makes no maintenance of days
 
 
-def main(arguments: list[str]) -> int:
-    """Look for ever; the unit restarts it should it ever end."""
+def main(arguments: list[str]) -> NoReturn:
+    """Look for ever, as the file of the first argument says; raises InputError."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     rule = HostRule(Config.read(Path(arguments[0])))
     while True:

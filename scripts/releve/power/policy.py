@@ -209,7 +209,11 @@ class Policy:
 
 def main(arguments: list[str]) -> int:
     """Do what upsdrvctl asks for, for ever when it is to run; raises InputError."""
-    options = dict(getopt.gnu_getopt(arguments, "a:kDFBhVu:x:i:qd:s:")[0])
+    try:
+        options = dict(getopt.gnu_getopt(arguments, "a:kDFBhVu:x:i:qd:s:")[0])
+    except getopt.GetoptError as error:
+        message = f"{error}; upsdrvctl calls it with -a and the name of a virtual UPS"
+        raise InputError(message) from None
     if "-V" in options or "-h" in options:
         sys.stdout.write(f"{NAME}: a virtual UPS for each tier, on top of a real one\n")
         return 0

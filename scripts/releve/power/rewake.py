@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from releve.errors import ReleveError
+from releve.errors import InputError, ReleveError
 from releve.power import whole
 from releve.power.instant import Instant
 from releve.power.readings import FULL, number
@@ -93,8 +93,12 @@ class Config:
 
     @classmethod
     def read(cls, file: Path) -> list[Config]:
-        """Read the JSON file that the role writes: a list, one entry for each UPS."""
-        return [cls._of(one) for one in json.loads(file.read_text(encoding="utf-8"))]
+        """Read the JSON file that the role writes, one entry a UPS; raises InputError."""
+        try:
+            return [cls._of(one) for one in json.loads(file.read_text(encoding="utf-8"))]
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            message = f"{file}: is no configuration of rewake ({error}); apply playbooks/power.yml"
+            raise InputError(message) from error
 
     @classmethod
     def _of(cls, content: dict[str, Any]) -> Config:
@@ -321,7 +325,7 @@ def _since(earlier: float | None, now: float) -> float:
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """Look for ever, as the file of the first argument says; the unit restarts it."""
+    """Look for ever, as the file of the first argument says; raises InputError."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     each = [Rewake(config) for config in Config.read(Path(arguments[0]))]
 

@@ -247,10 +247,10 @@ def main(arguments: list[str]) -> int:
     except ReleveError as error:
         sys.stderr.write(f"power.pyz thresholds: {error}\n")
         return error.exit_code
-    except OSError as error:
-        sys.stderr.write(f"power.pyz thresholds: {error}\n")
-        return 1
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, OSError) and error.filename != options.budgets:
+            sys.stderr.write(f"power.pyz thresholds: {error}\n")
+            return ExitCode.FAILED
         sys.stderr.write(
             f"{options.budgets}: no budget can be read there ({error}); run playbooks/power.yml\n"
         )

@@ -14,7 +14,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from releve.errors import InputError, ReleveError
 from releve.power.battery import outcomes
@@ -28,7 +28,7 @@ from releve.power.upsd import NoAnswerError, Upsd
 from releve.power.watch import SENTENCES, Known, Memory, look, news
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from releve.power.battery import Outcome
     from releve.power.measurement import Measurement
@@ -178,14 +178,10 @@ def today_of(now: float) -> datetime.date:
     return datetime.datetime.fromtimestamp(now).astimezone().date()
 
 
-def main(arguments: Iterable[str]) -> int:
-    """Look for ever; returns only when the configuration is wrong."""
+def main(arguments: list[str]) -> NoReturn:
+    """Look for ever, as the file of the first argument says; raises InputError."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    try:
-        watch = Watch(config_of(Path(next(iter(arguments), "/etc/releve/watch.json"))))
-    except InputError as error:
-        LOG.error("%s", error)  # one sentence, no traceback
-        return error.exit_code
+    watch = Watch(config_of(Path(arguments[0])))
     while True:
         try:
             watch.step(time.time())

@@ -105,6 +105,27 @@ def test_what_is_neither_a_file_nor_a_ups_is_said(
     assert f"{target}: no such file, and no UPS@HOST" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--need", "-5"], "--need: -5 is no time"),
+        (["--need", "nan"], "--need: nan is no time"),
+        (["--need", "inf", "--capacity", "inf"], "--need: inf is no time"),
+        (["--capacity", "0"], "--capacity: 0 is no time"),
+        (["--derate", "0"], "--derate: 0 is no share"),
+        (["--derate", "3"], "--derate: 3 is no share"),
+        (["--derate", "nan"], "--derate: nan is no share"),
+    ],
+)
+def test_a_number_that_cannot_be_is_said(
+    capsys: pytest.CaptureFixture[str], dump: Path, words: list[str], told: str
+) -> None:
+    assert main([str(dump), *words]) == 2
+    assert told in capsys.readouterr().err
+    with pytest.raises(InputError, match=told):
+        command.main([str(dump), *words], standalone_mode=False)
+
+
 def test_a_file_that_holds_no_ups_is_said(tmp_path: Path) -> None:
     file = tmp_path / "readme"
     file.write_text("Error: Data stale\n", encoding="utf-8")
