@@ -23,6 +23,7 @@ UNTOUCHED = {
     "old": "an old host, on which nothing is installed",
     "vault": "a vault, where nobody of the site logs in",
 }
+SYNOLOGY_ASKS_FOR = "ups"  # by DSM's own start script, whatever is set in its control panel
 
 
 def check_power(town: Town) -> Iterator[Fault]:
@@ -43,6 +44,7 @@ def check_power(town: Town) -> Iterator[Fault]:
         yield from _tiers(("ups", name), ups)
     for name, host in town.hosts.items():
         yield from _supplies(town, name, host)
+        yield from _synology(town, name, host)
         yield from _stops(town, name)
 
 
@@ -164,3 +166,17 @@ def _supplies(town: Town, name: str, host: Host) -> Iterator[Fault]:
     if fed_by and host.min_supplies > count:
         wrong = f"{host.min_supplies} is more than the {count} that it has"
         yield ("hosts", name, "min_supplies"), wrong
+
+
+def _synology(town: Town, name: str, host: Host) -> Iterator[Fault]:
+    followed = {ups: one.followed_by(ups, name) for ups, one in town.ups.items()
+                if name in one.clients}  # fmt: skip
+    if host.system != "synology" or not followed or SYNOLOGY_ASKS_FOR in followed.values():
+        return
+    virtual = [shown for ups, shown in followed.items() if shown != ups]
+    what = f"mode policy shows it {virtual[0]}" if virtual else f"this is {min(followed)}"
+    right = "write `mode: stock`" if SYNOLOGY_ASKS_FOR in followed else "call the UPS `ups`"
+    yield (
+        ("hosts", name, "system"),
+        f"a Synology asks for a UPS called `ups` and hears of no other; {what}: {right}",
+    )

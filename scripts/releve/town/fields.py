@@ -10,6 +10,19 @@ from releve.blocks.schedule import ScheduleError, parse
 
 NAME_PATTERN = r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"
 MAC_PATTERN = r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$"
+BRIDGE_PATTERN = r"^[a-z][a-z0-9]{0,14}$"
+DRIVER_PATTERN = r"^[a-z0-9_-]+$"
+PORT_PATTERN = r'^[^"\\\s]+$'
+OPTION_PATTERN = r'^[^"\\\n]*$'  # what NUT's parser would take apart inside of quotes
+
+IN_WORDS = {  # what a text has to look like, for those who read no patterns
+    NAME_PATTERN: "a name has small letters, digits and hyphens, 32 at most, and a letter first",
+    MAC_PATTERN: "write six pairs of small hexadecimal digits, as 02:00:5e:00:53:11",
+    BRIDGE_PATTERN: "a bridge has small letters and digits, 15 at most, and a letter first",
+    DRIVER_PATTERN: "write it as `releve power scan` gives it, such as usbhid-ups",
+    PORT_PATTERN: "write auto, a line such as /dev/ttyS0, or an address, without blanks or quotes",
+    OPTION_PATTERN: 'NUT takes no " and no backslash in a setting',
+}
 
 
 def _unicast(mac: str) -> str:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from releve.errors import InputError
 from releve.town.check import cross_check
+from releve.town.fields import IN_WORDS
 from releve.town.hint import hint
 from releve.town.model import Town
 
@@ -29,6 +30,14 @@ VAULTED = "(encrypted by ansible-vault)"
 
 class _Loader(yaml.CSafeLoader):
     """YAML, and the one tag of Ansible's own files: a value that is encrypted by itself."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401  # YAML's own
+        """Name the line of a value that cannot be, as a date in a thirteenth month."""
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            problem = f'"{node.value}" cannot be read: {error}'
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
 
 _Loader.add_constructor("!vault", lambda _loader, _node: VAULTED)
@@ -98,7 +107,7 @@ def read_source(file: Path) -> Source:
         line = mark.line + 1 if mark else 1
         message = f"{file.name}:{line}: this is not YAML: {error.problem}"
         raise InputError(message) from None
-    except (yaml.YAMLError, ValueError) as error:
+    except yaml.YAMLError as error:
         message = f"{file.name}:1: this is not YAML: {error}".splitlines()[0]
         raise InputError(message) from None
     return Source(file, data, lines)
@@ -137,7 +146,9 @@ def _explain(detail: ErrorDetails) -> tuple[Location, str]:
         found = detail["input"]
         return where, f'"{found}" is not one of {", ".join(choices)}{hint(str(found), choices)}'
     if kind == "string_pattern_mismatch":
-        return where, f'"{detail["input"]}" does not match {context["pattern"]}'
+        pattern = context["pattern"]
+        wrong = f": {IN_WORDS[pattern]}" if pattern in IN_WORDS else f" does not match {pattern}"
+        return where, f'"{detail["input"]}"{wrong}'
     if kind in {"model_type", "dict_type"}:
         return where, f"must hold keys of its own, not {_kind_of(detail['input'])}"
     message = IN_OUR_WORDS.get(kind, detail["msg"].removeprefix("Value error, "))

@@ -7,12 +7,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from releve.town.fields import Name, Seconds, Section
+from releve.town.fields import (
+    DRIVER_PATTERN,
+    OPTION_PATTERN,
+    PORT_PATTERN,
+    Name,
+    Seconds,
+    Section,
+)
 
-UpsName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 OptionName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")]
-# What NUT's parser would take apart inside of quotes.
-OptionValue = Annotated[str, Field(pattern=r'^[^"\\\n]*$')]
+OptionValue = Annotated[str, Field(pattern=OPTION_PATTERN)]
 
 
 class Tier(Section):
@@ -31,9 +36,9 @@ class Ups(Section):
     """One UPS and whom it feeds."""
 
     host: Name = Field(description="That has its cable: the primary.")
-    driver: str = Field(pattern=r"^[a-z0-9_-]+$", description="NUT driver.")
+    driver: str = Field(pattern=DRIVER_PATTERN, description="NUT driver.")
     port: str = Field(
-        default="auto", pattern=r'^[^"\\\s]+$', description="Where the driver finds it."
+        default="auto", pattern=PORT_PATTERN, description="Where the driver finds it."
     )
     options: dict[OptionName, OptionValue | int | float] = Field(
         default={}, description="More settings of the driver, as ups.conf has them."

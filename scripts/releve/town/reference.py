@@ -107,6 +107,8 @@ NAMES = {
     "Path": "path",
     "IPv4Address": "IPv4 address",
     "IPv4Network": "IPv4 network",
+    "UUID": "UUID",
+    "date": "date, such as 2026-05-31",
 }
 
 

@@ -7,16 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from releve.town.fields import Mac, Name, Seconds, Section
+from releve.town.fields import BRIDGE_PATTERN, Mac, Name, Seconds, Section
 
 
 class Network(Section):
     """One IPv4 network and the bridge that guests use for it."""
 
     cidr: IPv4Network = Field(description="Its addresses, such as 192.0.2.0/24.")
-    bridge: str = Field(
-        pattern=r"^[a-z][a-z0-9]{0,14}$", description="Its bridge on old hosts and nodes."
-    )
+    bridge: str = Field(pattern=BRIDGE_PATTERN, description="Its bridge on old hosts and nodes.")
     powered_by: Name | None = Field(
         default=None,
         description=(
@@ -48,7 +46,10 @@ class Host(Section):
     )
     system: Literal["linux", "windows", "synology", "other"] = Field(
         default="linux",
-        description="What runs there; only linux logs in at a UPS's host and is waited for.",
+        description=(
+            "What runs there; only linux logs in at a UPS's host and is waited for. A Synology"
+            " hears of no UPS but one that is called `ups`."
+        ),
     )
     address: IPv4Address = Field(description="Where ssh reaches it.")
     network: Name = Field(description="Which of `networks` the address is of.")

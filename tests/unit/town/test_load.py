@@ -67,6 +67,10 @@ RAW = "        format: raw"
         (RAW, f"{RAW}\n        file: /b\n        frozen: {{file: /b}}", "it is `file` itself"),
         (RAW, f"{RAW}\n        file: /b\n        frozen: {{file: b}}", "b does not begin with /"),
         ("vmid: 102", "vmid: many", "guests.dossiers.vmid: must be a whole number"),
+        ("  nas:\n", "  NAS:\n", '"NAS": a name has small letters, digits and hyphens'),
+        ("bridge: br0", "bridge: br-0", '"br-0": a bridge has small letters and digits'),
+        ("52:54:00:91:01:02", "52-54-00-91-01-02", "write six pairs of small hexadecimal digits"),
+        ("mode: stock", "battery_installed: 2031-13-01", '"2031-13-01" cannot be read: month must'),
     ],
 )
 def test_a_fault_is_named_with_its_remedy(
@@ -84,6 +88,12 @@ def test_the_line_is_the_one_to_mend(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=rf"^town\.yml:{line}: hosts\.nas\.kind"):
         load_town(file)
+
+
+def test_the_line_of_a_date_that_cannot_be_is_named(tmp_path: Path) -> None:
+    at = LAB.read_text().splitlines().index("    mode: stock") + 1
+    with pytest.raises(InputError, match=rf"^town\.yml:{at}: this is not YAML"):
+        load_town(town_with(tmp_path, "mode: stock", "battery_installed: 2026-02-30"))
 
 
 def test_all_faults_are_named_at_once(tmp_path: Path) -> None:

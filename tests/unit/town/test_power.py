@@ -18,6 +18,7 @@ from releve.town.inputs import nut
 
 USB = {"ups__ups1__driver": "usbhid-ups"}
 FIRST = {"driver": "usbhid-ups"}
+SYNOLOGY = {"hosts__nas__kind": "client", "hosts__nas__system": "synology"}
 LAB = Path(__file__).parents[3] / "inventory/lab/town.yml"
 
 
@@ -78,8 +79,14 @@ def town(folder: Path, **changes: Any) -> Any:
         ),
         ({"hosts__vault__supplies": {"ups1": 1}}, "vault is neither the host nor a client"),
         ({"hosts__nas__min_supplies": 2}, "2 is more than the 1 that it has"),
-        ({"ups__ups1__options": {"desc": 'a "b"'}}, "does not match"),
-        ({"ups__ups1__port": "auto 2"}, "does not match"),
+        ({"ups__ups1__options": {"desc": 'a "b"'}}, 'NUT takes no " and no backslash'),
+        ({"ups__ups1__port": "auto 2"}, '"auto 2": write auto, a line such as /dev/ttyS0'),
+        ({"ups__ups1__driver": "USB HID"}, '"USB HID": write it as `releve power scan` gives it'),
+        (
+            SYNOLOGY,
+            "hosts.nas.system: a Synology asks for a UPS called `ups` and hears of no other",
+        ),
+        (SYNOLOGY, "this is ups1: call the UPS `ups`"),
     ],
 )
 def test_what_cannot_work_is_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
@@ -277,3 +284,17 @@ def test_an_old_host_follows_by_its_own_means(tmp_path: Path) -> None:
 
     assert other.secondaries("ups1") == ()
     assert "nut_secondaries" not in inventory_of(other)
+
+
+def test_a_synology_follows_what_is_called_ups(tmp_path: Path) -> None:
+    named = {"ups__ups1": None, "ups__ups": {"host": "pve1", **FIRST, "clients": ["nas"]}}
+    fed = {"networks__office__powered_by": "ups", **SYNOLOGY}
+    assert town(tmp_path, **named, **fed).ups["ups"].clients == ("nas",)
+
+    with pytest.raises(InputError, match="mode policy shows it ups-site: write `mode: stock`"):
+        town(tmp_path, **named, **fed, ups__ups__mode="policy")
+
+
+def test_a_synology_with_two_upses_needs_one_that_is_called_so(tmp_path: Path) -> None:
+    second = {"host": "vault", **FIRST, "clients": ["nas"]}
+    assert town(tmp_path, **SYNOLOGY, ups__ups=second).hosts["nas"].system == "synology"
