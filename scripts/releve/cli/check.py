@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from releve.cli.options import inventory_option, json_option, town_of
+from releve.cli.options import inventory_option, json_option, say, town_of
 from releve.errors import InputError
 from releve.migrate.preflight import waive
 from releve.town.load import read_source
@@ -41,7 +41,10 @@ def command(ctx: click.Context, as_json: bool) -> None:
         f"{town.file.name}: {len(town.hosts)} hosts, {len(town.guests)} guests, no fault found"
     )
     if not secrets:
-        click.echo(f"note: {town.secrets_file} is not there yet; the lab writes its own", err=True)
+        say(
+            f"note: {town.secrets_file} is not there yet; the lab writes its own, and"
+            " docs/how-to/keep-secrets.md says what belongs there"
+        )
 
 
 def _waivers(town: Town) -> None:
