@@ -345,14 +345,15 @@ def _client_faults(one: Settings, client: dict[str, Any]) -> list[str]:
     if stop + notice > left:
         late = f" and {notice} s to notice (it does not log in)" if notice else ""
         faults.append(
-            f"{name} needs {stop} s to stop{late}, the output may go off "
-            f"{left} s after it has begun: raise offdelay by {stop + notice - left} s"
+            f"{name} needs {stop} s to stop{late}, the output may go off {left} s after it has "
+            f"begun: raise offdelay to {stop + notice - one.finaldelay} s (in a town file: "
+            "offdelay_seconds)"
         )
     held = math.ceil(_look(one) + _held(one, client, expected=False))
     if client.get("guests") and client.get("logs_in", True) and held > one.hostsync:
         faults.append(
             f"{name} stays logged in for {held} s while its guests stop, HOSTSYNC waits "
-            f"{one.hostsync} s: raise it to {held} s"
+            f"{one.hostsync} s: raise it to {held} s (nut_primary_hostsync)"
         )
     if client.get("guests") and not client.get("logs_in", True):
         faults.append(

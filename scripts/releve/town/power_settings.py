@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 ROLE = "nut_primary"
 ENCRYPTED = "$ANSIBLE_VAULT"  # a whole file
+ENDINGS = ("", ".yml", ".yaml", ".json")  # of files with variables, as Ansible looks for them
 PLAIN = (
     "commissioning_seconds",
     "derate",
@@ -131,10 +132,20 @@ def variables(town: Town, host: str) -> dict[str, Any]:
 
 
 def _files(folder: Path, name: str) -> Iterator[Path]:
-    """Return the files of a group or a host, in the order in which Ansible reads them."""
-    if (folder / f"{name}.yml").is_file():
-        yield folder / f"{name}.yml"
-    yield from sorted((folder / name).glob("*.yml"))
+    """Return the files of a group or a host as Ansible reads them: a folder's, or else one file."""
+    found = [path for ending in ENDINGS if (path := folder / f"{name}{ending}").exists()][:1]
+    for path in found:
+        yield from _inside(path) if path.is_dir() else found
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name.endswith("~") or path.suffix not in ENDINGS:
+            continue
+        if path.is_file():
+            yield path
+        elif not path.suffix:
+            yield from _inside(path)
 
 
 def _of_role(file: Path) -> dict[str, Any]:

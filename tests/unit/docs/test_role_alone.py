@@ -13,6 +13,9 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from releve.power.budget import budget_of
+from releve.town.power_settings import made_of
+
 CHECKOUT = Path(__file__).parents[3]
 PAGE = CHECKOUT / "docs" / "how-to" / "use-a-role-alone.md"
 BLOCK = re.compile(r"^```\w+\n# (\S+)\n(.*?)^```", re.M | re.S)
@@ -51,3 +54,21 @@ def test_the_role_takes_what_the_page_gives(
     assert found.error_messages == []
     without = ArgumentSpecValidator(options).validate(given)
     assert "missing required arguments" in str(without.error_messages)
+
+
+def test_the_battery_of_the_page_carries_its_hosts(hosts: dict[str, dict[str, Any]]) -> None:
+    defaults = yaml.safe_load((CHECKOUT / "roles/nut_primary/defaults/main.yml").read_text())
+    values = {
+        name.removeprefix("nut_primary_"): value
+        for name, value in (defaults | hosts["nas"]).items()
+        if name.startswith("nut_primary_")
+    }
+    (client,) = values["clients"]
+    values["clients"] = [client | {"address": "192.0.2.11"}]  # a template of the page
+
+    assert budget_of(made_of(values, "ups1", 1)).faults == []
+
+    values["hostsync"] = defaults["nut_primary_hostsync"]
+    (fault,) = budget_of(made_of(values, "ups1", 1)).faults
+    said = str(hosts["nas"]["nut_primary_hostsync"])
+    assert fault.endswith(f"raise it to {said} s (nut_primary_hostsync)")

@@ -88,7 +88,7 @@ def test_a_client_slower_than_the_cut_is_refused_by_name() -> None:
     (fault,) = budget_of(but(clients=[{"name": "nas", "stop_seconds": 90}])).faults
 
     assert fault.startswith("nas needs 90 s to stop")
-    assert "raise offdelay by 25 s" in fault
+    assert "raise offdelay to 85 s (in a town file: offdelay_seconds)" in fault
 
 
 def test_a_client_without_a_login_has_to_notice_first() -> None:
@@ -96,7 +96,7 @@ def test_a_client_without_a_login_has_to_notice_first() -> None:
     (fault,) = budget_of(but(clients=[desk])).faults
 
     assert "desk needs 62 s to stop and 5 s to notice (it does not log in)" in fault
-    assert "raise offdelay by 2 s" in fault
+    assert "raise offdelay to 62 s (in a town file: offdelay_seconds)" in fault
     assert budget_of(but(clients=[desk], offdelay=62)).faults == []
 
 

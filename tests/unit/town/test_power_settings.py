@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -51,6 +54,43 @@ def test_a_group_goes_before_the_default_and_a_host_before_the_group(tmp_path: P
     one = settings_of(load_town(file), "ups1")
 
     assert (one.margin, one.hostsync, one.finaldelay) == (2.0, 30, 7)
+
+
+def test_the_files_of_a_group_are_those_that_ansible_reads(tmp_path: Path) -> None:
+    town = town_in(
+        tmp_path,
+        group_vars__nut_primaries_yml="nut_primary_hostsync: 20\n",  # not read: there is a folder
+        group_vars__nut_primaries__a_yml="nut_primary_hostsync: 21\nnut_primary_margin: 2.0\n",
+    )
+    more = {
+        "group_vars/all.json": '{"nut_primary_abort_seconds": 31}',
+        "group_vars/nodes.yaml": "nut_primary_finaldelay: 8",
+        "group_vars/nut_primaries/b.yaml": "nut_primary_pollfreq: 6",
+        "group_vars/nut_primaries/c/d": "nut_primary_pollfreqalert: 3",
+        "group_vars/nut_primaries/.e.yml": "nut_primary_driver_poll: 9",
+        "group_vars/nut_primaries/f.yml~": "nut_primary_driver_poll: 9",
+        "group_vars/nut_primaries/g.txt": "nut_primary_driver_poll: 9",
+        "host_vars/pve1/h.yml": "nut_primary_ride_through_seconds: 99",
+    }
+    for name, text in more.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    program = Path(sys.executable).with_name("ansible-inventory")
+    said = subprocess.run(
+        [program, "-i", town, "--host", "pve1"],
+        cwd=CHECKOUT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    defaults = yaml.safe_load((CHECKOUT / "roles/nut_primary/defaults/main.yml").read_text())
+    expected = defaults | json.loads(said.stdout)
+
+    found = variables(load_town(town), "pve1")
+
+    assert found == {
+        name.removeprefix("nut_primary_"): value
+        for name, value in expected.items()
+        if name.startswith("nut_primary_") and not name.endswith("password")
+    }
+    assert (found["hostsync"], found["margin"], found["finaldelay"]) == (21, 2.0, 8)
 
 
 def test_secrets_are_passed_by_and_templates_are_refused(tmp_path: Path) -> None:
