@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from releve.power.inputs import reach
@@ -43,6 +44,7 @@ RANGES = reach.RANGES | {
     "test_deep_stop_charge": (10, 99),
 }
 UNSEEN = "not-shown-here"  # in place of a secret
+FORGOTTEN = date(1990, 12, 31)  # a UPS that lost its own says 1970 or 1980
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -87,10 +89,10 @@ def _devices(
         yield from empty
         return
     for one in devices:
-        date = one["battery_installed"]
-        if date is not None and not _is_date(str(date)):
+        installed = one["battery_installed"]
+        if installed is not None and not _is_date(str(installed)):
             at = f"{PREFIX}devices[{one['name']}].battery_installed"
-            yield f'{at}: "{date}" is no date such as 2026-03-01'
+            yield f'{at}: "{installed}" is no date such as 2026-03-01'
     for one in devices:
         for key in SECRET:
             if key in one["options"]:
@@ -108,8 +110,10 @@ def _devices(
 
 
 def _is_date(text: str) -> bool:
-    year, month, day = map(int, text.split("-")) if _DATE.fullmatch(text) else (0, 0, 0)
-    return year > 1990 and 1 <= month <= 12 and 1 <= day <= 31  # noqa: PLR2004  # a calendar's
+    try:
+        return bool(_DATE.fullmatch(text)) and date.fromisoformat(text) > FORGOTTEN
+    except ValueError:
+        return False
 
 
 def _addresses(values: dict[str, Any]) -> Iterator[str]:
@@ -122,6 +126,7 @@ def _addresses(values: dict[str, Any]) -> Iterator[str]:
 
 def _clients(values: dict[str, Any]) -> Iterator[str]:
     devices = [one["name"] for one in values[f"{PREFIX}devices"]]
+    there = ", ".join(devices) or f"a UPS in {PREFIX}devices, which is empty"
     seen: set[str] = set()
     for client in values.get(f"{PREFIX}clients") or ():
         where = f"{PREFIX}clients[{client['name']}]"
@@ -132,7 +137,6 @@ def _clients(values: dict[str, Any]) -> Iterator[str]:
         yield from no_card(f"{where}.mac", client["mac"])
         for ups in client["devices"]:
             if ups not in devices:
-                there = ", ".join(devices)
                 yield f'{where}.devices: there is no "{ups}", so nobody would wait; name {there}'
         if not client["devices"]:
-            yield f"{where}.devices: is empty, so nobody would wait; name {', '.join(devices)}"
+            yield f"{where}.devices: is empty, so nobody would wait; name {there}"
