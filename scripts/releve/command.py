@@ -17,6 +17,7 @@ class CommandError(ReleveError):
     def __init__(self, argv: Sequence[str], reason: str, returncode: int | None = None) -> None:
         """Keep the words, what went wrong, and the exit code (None: never ended)."""
         super().__init__(f"{' '.join(argv)[:200]}: {reason}")
+        self.reason = reason
         self.argv = tuple(argv)
         self.returncode = returncode
 

@@ -32,6 +32,8 @@ def judge_flags(hosts: Mapping[str, UpsHost], evidence: Evidence) -> None:
         try:
             said = host.ssh.run(ASKED).stdout.splitlines()
         except CommandError as error:
-            said = [str(error)]
+            note = f"{name} does not say whether it has a kill-power flag ({error.reason})"
+            evidence.check(f"{name}.no-flag", passed=False, note=note)
+            continue
         note = f"{'; '.join(said)}: remove it before this host is rebooted" if said else ""
         evidence.check(f"{name}.no-flag", not said, note=note)

@@ -75,7 +75,7 @@ def drill(
     try:
         processors = hosts[primary].processors()
     except CommandError as error:
-        message = f"{primary} does not answer: {error}"
+        message = f"{primary} does not answer: {error.reason}"
         raise LaterError(message) from error
     settings = settings_of(variables, ups, processors)
     budget = budget_of(settings)

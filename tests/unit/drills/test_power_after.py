@@ -76,4 +76,4 @@ def test_a_host_that_does_not_answer_is_no_proof(tmp_path: Path) -> None:
     passed, note = judged(tmp_path, Away("pve1", "", "", ()))
 
     assert not passed
-    assert "no route" in note
+    assert note == "pve1 does not say whether it has a kill-power flag (exit 255: no route)"

@@ -47,7 +47,8 @@ def lines(report: Report, folder: Path) -> Iterator[str]:
     for one in report.findings:
         place = (nut if one.file in FILES else folder) / one.where
         yield f"{one.level:6} {place}: {one.text} ({one.id})"
-    yield f"{folder}: {report.verdict}, {len(report.findings)} findings"
+    count = len(report.findings)
+    yield f"{folder}: {report.verdict}, {count} finding{'' if count == 1 else 's'}"
 
 
 def exit_code(report: Report) -> ExitCode:
