@@ -80,6 +80,6 @@ def main(arguments: list[str]) -> int:
             left = await_clients(configs, options.seconds)
             if left:
                 LOG.warning("still logged in: %s", ", ".join(sorted(left)))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        LOG.warning("%s: %s", options.config, error)
+    except (OSError, ReleveError) as error:
+        LOG.warning("%s", error)
     return 0

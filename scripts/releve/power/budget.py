@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from releve.errors import ExitCode
+from releve.power import hands
 from releve.power.ageing import Age, derate_of
 from releve.power.stock import numbers_of
 from releve.power.stops import BACKUP_STOP, PLAIN, TOOLS, Guest, Span, guest_of, seconds, spans
@@ -279,7 +280,7 @@ def _warnings(one: Settings, derate: float) -> list[str]:
     unknown = [guest["name"] for guest in one.guests if guest.get("measured_seconds") is None]
     if unknown:
         warnings.append(f"no stop was measured yet of {', '.join(unknown)}: the worst is expected")
-    return warnings
+    return [*warnings, *hands.needed_by(one.clients, one.record)]
 
 
 def _faults(one: Settings, need: int, trigger: int, usable: int | None) -> list[str]:

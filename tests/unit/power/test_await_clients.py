@@ -171,5 +171,11 @@ def test_an_ordinary_stop_waits_for_nobody(
     assert (NAS in caplog.text) == flag
 
 
-def test_a_file_that_is_missing_keeps_no_host_from_stopping(tmp_path: Path) -> None:
-    assert await_clients.main(["5", "--config", str(tmp_path / "none.json")]) == 0
+@pytest.mark.parametrize("content", [None, "{", "3", "[{}]"])
+def test_a_file_that_is_none_keeps_no_host_from_stopping(
+    tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "rewake.json"
+    if content is not None:
+        file.write_text(content)
+    assert await_clients.main(["5", "--config", str(file)]) == 0
