@@ -52,6 +52,8 @@ EVENTS: dict[str, tuple[Severity, str]] = {
     "NOCOMM": ("failure", "the UPS cannot be seen for a while: nobody would notice a power cut"),
     "NOPARENT": ("failure", "the monitor lost its parent and cannot shut this host down"),
     "REPLBATT": ("info", "the UPS asks for a new battery (told as an alarm once it holds)"),
+    # Of our own boot gate, in the same words.
+    "BOOTGATE": ("failure", "it says nothing since the boot, and the guests start without it"),
 }
 
 
