@@ -24,6 +24,8 @@ UNREACHED = 255  # ssh's own code
 def command(ctx: click.Context, host: str, snmp: str | None) -> None:
     """Print the UPSes that HOST finds as entries for the town file; change nothing.
 
+    Ends with 4 when it finds none, with 75 when the host or its nut-scanner is not there.
+
     Example: releve power scan pve1
     """
     town = town_of(ctx)
