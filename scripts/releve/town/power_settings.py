@@ -153,9 +153,11 @@ def _of_role(file: Path) -> dict[str, Any]:
         if stream.readline().startswith(ENCRYPTED):
             return {}
     source = read_source(file)
+    if not isinstance(source.data or {}, dict):
+        raise InputError(source.fault((), "must hold variables, each with its name and a colon"))
     found = {}
     for name, value in (source.data or {}).items():
-        if not name.startswith(f"{ROLE}_") or name.endswith("password") or value == VAULTED:
+        if not str(name).startswith(f"{ROLE}_") or name.endswith("password") or value == VAULTED:
             continue
         if isinstance(value, str) and "{{" in value:
             message = f"{file}: {name}: a template; the budget is reckoned from plain values only"

@@ -241,6 +241,14 @@ def test_what_the_role_would_refuse_is_told_with_its_line(
     assert str(error.value).startswith("nut_primaries.yml:2: ")
 
 
+@pytest.mark.parametrize("text", ["- nut_primary_hostsync: 20\n", "nut_primary_hostsync\n", "3\n"])
+def test_a_file_that_holds_no_variables_is_told(tmp_path: Path, text: str) -> None:
+    file = town_in(tmp_path, group_vars__nut_primaries_yml=text)
+
+    with pytest.raises(InputError, match=r"^nut_primaries\.yml:1: must hold variables, each with"):
+        settings_of(load_town(file), "ups1")
+
+
 def test_a_value_that_is_encrypted_by_itself_is_passed_by(tmp_path: Path) -> None:
     encrypted = "!vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162\n"
     file = town_in(
