@@ -1,7 +1,8 @@
 """Values of options for which a driver of NUT 2.8.1 ends at its start.
 
 Read in the drivers' own source, v2.8.1: blazer.c, nutdrv_qx_blazer-common.c, nutdrv_qx_voltronic.c,
-safenet.c, powerp-txt.c, snmp-ups.c, apcsmart.c and .h, genericups.c and .h, apc_modbus.c.
+safenet.c, powerp-txt.c, snmp-ups.c, apcsmart.c and .h, genericups.c and .h, apc_modbus.c and
+netxml-ups.c.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ RANGES: dict[str, dict[str, tuple[int, int]]] = {
 # driver -> option -> what its value must look like
 FORMS: dict[str, dict[str, str]] = {
     "snmp-ups": {"snmp_version": r"v1|v2c|v3"},
+    "netxml-ups": {"port": r"auto|https?://[^/].*"},  # without a scheme it sees no host
     "apcsmart": {
         "awd": r"[0-9]{1,3}",
         "sdtype": r"[0-5]",

@@ -167,7 +167,16 @@ GONE = {
 }
 # The cut goes over the network, which is down when the late hook sends it.
 NETWORK = frozenset(["apcupsd-ups", "netxml-ups", "snmp-ups"])
-# Speak over a serial line alone, whose device has to be named (man pages of 2.8.1).
+# "shutdown not supported" is all that these do when the late hook calls them (upsdrv_shutdown).
+NEVER_CUT = frozenset(
+    [
+        "al175", "apc_modbus", "asem", "liebert", "nut-ipmipsu", "phoenixcontact_modbus",
+        "powerman-pdu", "socomec_jbus",
+    ]
+)  # fmt: skip
+# Publish what another driver, or a file, says; these never cut either.
+COPIES = frozenset(["clone", "clone-outlet", "dummy-ups"])
+# Speak over a serial line alone (man pages of 2.8.1).
 SERIAL = frozenset(
     [
         "apcsmart", "apcsmart-old", "bcmxcp", "belkin", "belkinunv", "bestfcom", "bestfortress",
@@ -213,3 +222,5 @@ def _options() -> dict[str, frozenset[str]]:
 
 OPTIONS = _options()  # in lower case: a driver reads its own without minding capitals
 USB = frozenset(driver for driver, options in OPTIONS.items() if options >= USB_MATCH)
+# Find their device by themselves; every other is told the line, the address or the file.
+FIND = USB | {"bcmxcp_usb", "nut-ipmipsu", "nutdrv_atcl_usb", "richcomm_usb"}

@@ -201,10 +201,11 @@ def not_monitored(conf: Configuration) -> Iterator[Spot]:
     leads = any(one.is_primary and conf.is_own(one.host) for one in conf.monitors)
     flagged = conf.upsmon is not None and conf.upsmon.last("POWERDOWNFLAG") is not None
     watched = {one.ups.lower() for one in conf.monitors if conf.is_own(one.host)}
+    harmless = drivers.COPIES | drivers.NEVER_CUT | drivers.OURS
     for one in conf.sections if leads and flagged else ():
         spared = atoi(one.value("sdorder") or "0") < 0
         seen = one.name.lower() in watched or _is_source(conf, one.name.lower())
-        if not seen and not spared and not is_simulated(one):
+        if not seen and not spared and one.driver not in harmless:
             yield Spot("ups.conf", one.line, one.name)
 
 

@@ -92,13 +92,15 @@ def no_port(conf: Configuration) -> Iterator[Spot]:
 @RULES.refuse(
     "UC_PORT_AUTO",
     "the driver of [{at}] finds no device by itself, and ends at start with port = auto",
-    "name the line (/dev/ttyS0, or better /dev/serial/by-id/...) or the address",
+    "name the line (/dev/ttyS0, or better /dev/serial/by-id/...) or the address (netxml-ups wants"
+    " http://ADDRESS)",
 )
 @looks.at_each_device
 def port_auto(one: Section) -> Iterator[Spot]:
     """Find a word that only USB drivers know."""
-    found = one.find("port")
-    if one.driver in drivers.SERIAL | {"snmp-ups"} and found and found.value == "auto":
+    found = one.find("port") if one.driver in drivers.OPTIONS.keys() - drivers.FIND else None
+    told = (one.value("porttype") or "").lower() == "usb"  # of apc_modbus; Debian's has no USB
+    if found and found.value == "auto" and not told:
         yield Spot(FILE, found.line, one.name)
 
 
@@ -277,6 +279,19 @@ def usb_number(one: Section) -> Iterator[Spot]:
 def network_driver(one: Section) -> Iterator[Spot]:
     """Find a UPS that the late hook cannot reach."""
     if one.driver in drivers.NETWORK:
+        yield _at_driver(one)
+
+
+@RULES.warn(
+    "UC_DRIVER_NEVER_CUTS",
+    "the driver of [{at}] cannot cut its output: hosts that have stopped stay off when the mains"
+    " come back first",
+    "set POWEROFF_WAIT in nut.conf so that this host restarts then, and let it wake the others",
+)
+@looks.at_each_device
+def never_cuts(one: Section) -> Iterator[Spot]:
+    """Find a UPS that the late hook calls in vain."""
+    if one.driver in drivers.NEVER_CUT:
         yield _at_driver(one)
 
 

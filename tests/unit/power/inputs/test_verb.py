@@ -128,7 +128,9 @@ def test_secret_options_are_judged_by_their_names() -> None:
 
     assert len(faults_of("nut_primary", given)) == 1  # it misses authPassword
     assert faults_of("nut_primary", given | {"secret_options": {"ups1": ["authPassword"]}}) == []
-    (found,) = primary(devices=device(driver="netxml-ups", options={"password": "shown"}))
+    (found,) = primary(
+        devices=device(driver="netxml-ups", port="http://192.0.2.50", options={"password": "shown"})
+    )
     assert "is a password, which runs would show" in found
     (found,) = faults_of(
         "nut_primary", asked("nut_primary") | {"secret_options": {"ups9": ["community"]}}

@@ -146,7 +146,7 @@ CASES: dict[str, Case] = {
     ),
     "apc_modbus over USB": Case(
         whole("ups.conf", "[ups1]\n driver = apc_modbus\n port = auto\n porttype = usb\n"),
-        "refuse", "UC_OPTION_VALUE",
+        "refuse", "UC_OPTION_VALUE UC_DRIVER_NEVER_CUTS",
     ),
     "a driver that came later": Case(
         swap("ups.conf", "usbhid-ups", "hwmon_ina219"), "refuse", "UC_UNKNOWN_DRIVER"
