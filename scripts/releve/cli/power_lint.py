@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 @click.option(
     "--server", type=click.Path(path_type=Path), help="The directory of the upsd that it names."
 )
+@click.option("--nut", metavar="RELEASE", help="The NUT that reads it; 2.8.1 unless said.")
 @json_option
-def command(folder: Path, facts: Path | None, server: Path | None, as_json: bool) -> ExitCode:
-    """Read NUT's files in DIR as NUT 2.8.1 does, and say what would go wrong in a power cut.
+def command(
+    folder: Path, facts: Path | None, server: Path | None, nut: str | None, as_json: bool
+) -> ExitCode:
+    """Read NUT's files in DIR as NUT does, and say what would go wrong in a power cut.
 
     DIR is a copy of /etc/nut; one of /etc or of / is judged with its drop-ins of systemd.
 
@@ -33,7 +36,7 @@ def command(folder: Path, facts: Path | None, server: Path | None, as_json: bool
 
     Example: releve power lint /etc/nut
     """
-    report = lint(folder, facts=facts, server=server)
+    report = lint(folder, facts=facts, server=server, release=nut)
     if as_json:
         click.echo(json.dumps(report.document()))
     else:

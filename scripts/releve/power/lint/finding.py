@@ -6,6 +6,8 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from releve.power.lint.releases import shown
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -50,7 +52,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule; `{at}` in its words is what the finding is about."""
+    """One rule; `{at}` in its words is what the finding is about, `{nut}` the release of NUT."""
 
     id: str
     level: Level
@@ -61,7 +63,8 @@ class Rule:
     def findings(self, conf: Configuration) -> Iterable[Finding]:
         """Yield what the rule finds in a configuration."""
         for spot in self.find(conf):
-            text = f"{self.wrong}; {self.right}".replace("{at}", spot.at)
+            text = f"{self.wrong}; {self.right}".replace("{nut}", shown(conf.release))
+            text = text.replace("{at}", spot.at)
             yield Finding(self.id, self.level, spot.file, spot.line, spot.at, text)
 
 

@@ -3,7 +3,7 @@
 Either looked up here, on the host itself, or read from a JSON file that somebody gathered there:
 `{"live": true, "addresses": ["192.0.2.1"], "names": ["pve1"], "drivers": ["usbhid-ups"], "files":
 {"upsmon.conf": {"mode": "0640", "owner": "root", "group": "nut"}}, "kill_power_flag": false,
-"run_as_exists": true}`, each key of which may be absent: then it is not known.
+"run_as_exists": true, "nut": "2.8.1"}`, each key of which may be absent: then it is not known.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import grp
 import json
 import pwd
+import re
 import socket
 import stat
 import subprocess
@@ -21,6 +22,7 @@ from typing import Any
 
 from releve.errors import InputError
 from releve.power.lint.model import FILES, Access, Configuration, Facts
+from releve.power.lint.releases import Release, release_of
 
 DRIVERS = Path("/usr/lib/nut")
 _NOT_DRIVERS = frozenset({"upsd", "upsmon"})
@@ -35,6 +37,7 @@ def look(conf: Configuration, folder: Path) -> Configuration:
     certificates = upsmon.value("CERTPATH") if upsmon else None
     facts = Facts(
         live=True,
+        release=conf.facts.release,
         addresses=addresses(),
         names=frozenset({socket.gethostname(), socket.getfqdn()} - {""}),
         drivers=_drivers(DRIVERS),
@@ -75,6 +78,15 @@ def addresses() -> frozenset[str] | None:
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
     return frozenset(one["local"] for link in links for one in link.get("addr_info", []))
+
+
+def installed_release() -> Release | None:
+    """Return the release of this host's NUT; None when it has none, or one older than 2.8.0."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError, InputError):
+        run = subprocess.run(["upsc", "-V"], capture_output=True, timeout=10, text=True, check=True)
+        told = re.search(r"Network UPS Tools \S+ (\S+)", run.stdout + run.stderr)
+        return release_of(told[1]) if told else None
+    return None
 
 
 def _is_user(name: str) -> bool:
@@ -122,6 +134,7 @@ def facts_of(content: dict[str, Any]) -> Facts:
     addresses, drivers = content.get("addresses"), content.get("drivers")
     return Facts(
         live=bool(content.get("live", False)),
+        release=release_of(content["nut"]) if "nut" in content else None,
         addresses=None if addresses is None else frozenset(map(str, addresses)),
         names=frozenset(map(str, content.get("names", ()))),
         drivers=None if drivers is None else frozenset(map(str, drivers)),

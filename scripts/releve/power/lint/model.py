@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from releve.power.lint.address import EVERYWHERE, PORT, alike, is_loopback, same_port, takes
 from releve.power.lint.parse import atoi
+from releve.power.lint.releases import DEBIAN_13, Release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -286,10 +287,12 @@ class Access:
 class Facts:
     """What is known of the host; None means not known, and no rule then judges it.
 
-    `live`: the directory is a host's own, so that a file which is not there is missing.
+    `live`: the directory is a host's own, so that a file which is not there is missing. `release`:
+    of its NUT.
     """
 
     live: bool = False
+    release: Release | None = None
     addresses: frozenset[str] | None = None
     names: frozenset[str] = frozenset()
     drivers: frozenset[str] | None = None
@@ -325,6 +328,11 @@ class Configuration:
             return None
         meant = next((one.value for one in self.nut.strays if one.name == "MODE"), None)
         return self.nut.values.get("MODE", meant)
+
+    @property
+    def release(self) -> Release:
+        """The NUT that reads the files: Debian 13's, unless another is known."""
+        return self.facts.release or DEBIAN_13
 
     @property
     def sections(self) -> tuple[Section, ...]:

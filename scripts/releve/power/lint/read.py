@@ -1,7 +1,7 @@
 """Read the files of a directory into the model, each as its own program does.
 
 ups.conf: common/upsconf.c; upsd.conf: server/conf.c; upsd.users: server/user.c; upsmon.conf:
-clients/upsmon.c; upssched.conf: clients/upssched.c; all of NUT 2.8.1.
+clients/upsmon.c; upssched.conf: clients/upssched.c; of NUT 2.8.1, and what other releases know.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from releve.errors import InputError
+from releve.power.lint import releases
 from releve.power.lint.address import PORT, split
 from releve.power.lint.model import (
     FILES,
@@ -35,19 +36,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from releve.power.lint.releases import Release
+
 LARGEST = 1_000_000  # bytes; a NUT file that is larger is not one
 # Directives of upsd.conf -> words needed, itself counted. Debian builds against NSS: CERTFILE (of
 # OpenSSL) and CERTREQUEST are not known to its upsd.
 UPSD = {
-    "ALLOW_NO_DEVICE": 2, "CERTIDENT": 3, "CERTPATH": 2, "DATAPATH": 2, "DEBUG_MIN": 2,
-    "DISABLE_WEAK_SSL": 2, "LISTEN": 2, "MAXAGE": 2, "MAXCONN": 2, "STATEPATH": 2,
-    "TRACKINGDELAY": 2,
+    "ALLOW_NOT_ALL_LISTENERS": 2, "ALLOW_NO_DEVICE": 2, "CERTIDENT": 3, "CERTPATH": 2,
+    "DATAPATH": 2, "DEBUG_MIN": 2, "DISABLE_WEAK_SSL": 2, "LISTEN": 2, "MAXAGE": 2, "MAXCONN": 2,
+    "STATEPATH": 2, "TRACKINGDELAY": 2,
 }  # fmt: skip
 NUMBERS = ("MAXAGE", "MAXCONN", "TRACKINGDELAY")  # of upsd.conf; another word is not taken
 UPSMON = {
-    "CERTHOST": 5, "CERTIDENT": 3, "CERTPATH": 2, "CERTVERIFY": 2, "DEADTIME": 2, "DEBUG_MIN": 2,
-    "FINALDELAY": 2, "FORCESSL": 2, "HOSTSYNC": 2, "MINSUPPLIES": 2, "NOCOMMWARNTIME": 2,
-    "NOTIFYCMD": 2, "NOTIFYFLAG": 3, "NOTIFYMSG": 3, "OFFDURATION": 2,
+    "ALARMCRITICAL": 2, "CERTHOST": 5, "CERTIDENT": 3, "CERTPATH": 2, "CERTVERIFY": 2,
+    "DEADTIME": 2, "DEBUG_MIN": 2, "FINALDELAY": 2, "FORCESSL": 2, "HOSTSYNC": 2, "MINSUPPLIES": 2,
+    "NOCOMMWARNTIME": 2, "NOTIFYCMD": 2, "NOTIFYFLAG": 3, "NOTIFYMSG": 3, "OBLBDURATION": 2,
+    "OFFDURATION": 2, "OVERDURATION": 2,
     "POLLFAIL_LOG_THROTTLE_MAX": 2, "POLLFREQ": 2, "POLLFREQALERT": 2, "POWERDOWNFLAG": 2,
     "RBWARNTIME": 2, "RUN_AS_USER": 2, "SHUTDOWNCMD": 2, "SHUTDOWNEXIT": 2,
 }  # fmt: skip
@@ -78,15 +82,16 @@ def read_directory(folder: Path, facts: Facts | None = None) -> Configuration:
 def read_texts(texts: Mapping[str, str], facts: Facts | None = None) -> Configuration:
     """Read files that are at hand as text, one character a byte."""
     lines = {name: nut_lines(text) for name, text in texts.items() if name != "nut.conf"}
-    nut = texts.get("nut.conf")
+    nut, facts = texts.get("nut.conf"), facts or Facts()
+    release = facts.release or releases.DEBIAN_13
     return Configuration(
         nut=None if nut is None else read_shell(nut),
         ups=read_ups(lines["ups.conf"]) if "ups.conf" in lines else None,
-        upsd=read_upsd(lines["upsd.conf"]) if "upsd.conf" in lines else None,
+        upsd=read_upsd(lines["upsd.conf"], release) if "upsd.conf" in lines else None,
         users=read_users(lines["upsd.users"]) if "upsd.users" in lines else None,
-        upsmon=read_upsmon(lines["upsmon.conf"]) if "upsmon.conf" in lines else None,
+        upsmon=read_upsmon(lines["upsmon.conf"], release) if "upsmon.conf" in lines else None,
         sched=read_sched(lines["upssched.conf"]) if "upssched.conf" in lines else None,
-        facts=facts or Facts(),
+        facts=facts,
     )
 
 
@@ -130,8 +135,8 @@ def read_ups(lines: list[Line]) -> UpsConf:
     return UpsConf(tuple(top), tuple(sections), tuple(repeats), tuple(ignored), _broken(lines))
 
 
-def read_upsd(lines: list[Line]) -> UpsdConf:
-    """Read upsd.conf."""
+def read_upsd(lines: list[Line], release: Release = releases.DEBIAN_13) -> UpsdConf:
+    """Read upsd.conf; the addresses in the order in which they are bound."""
     listens: list[Listen] = []
     values: dict[str, Line] = {}
     unknown: list[Option] = []
@@ -141,13 +146,16 @@ def read_upsd(lines: list[Line]) -> UpsdConf:
         name = line.words[0]
         known = "DEBUG_MIN" if name.upper() == "DEBUG_MIN" else name
         numeric = name not in NUMBERS or "".join(line.words[1:2])[:1].isdigit()
-        if len(line.words) < UPSD.get(known, 99) or not numeric:
+        new = releases.UPSD.get(known, releases.OLDEST) > release
+        if len(line.words) < UPSD.get(known, 99) or not numeric or new:
             unknown.append(_unknown(line))
         elif name == "LISTEN":
             port = line.words[2] if len(line.words) > 2 else PORT  # noqa: PLR2004
             listens.append(Listen(line.words[1], port, line.number))
         else:
             values[known] = line
+    if release < releases.KEEPS_ORDER:
+        listens.reverse()
     return UpsdConf(tuple(listens), values, tuple(unknown), _broken(lines))
 
 
@@ -213,7 +221,7 @@ def read_users(lines: list[Line]) -> UsersConf:
     return UsersConf(users, tuple(found.again), tuple(found.unknown), _broken(lines))
 
 
-def read_upsmon(lines: list[Line]) -> UpsmonConf:
+def read_upsmon(lines: list[Line], release: Release = releases.DEBIAN_13) -> UpsmonConf:
     """Read upsmon.conf."""
     monitors: dict[str, Monitor] = {}
     fatal: list[int] = []
@@ -233,7 +241,10 @@ def read_upsmon(lines: list[Line]) -> UpsmonConf:
                 monitors[one.system] = one
         elif name == "MONITOR":  # with five words it "ends in unusable configuration"
             (fatal if len(line.words) == _MONITOR_WORDS - 1 else useless).append(line.number)
-        elif len(line.words) < UPSMON.get(known, 99):
+        elif (
+            len(line.words) < UPSMON.get(known, 99)
+            or releases.UPSMON.get(known, releases.OLDEST) > release
+        ):
             unknown.append(_unknown(line))
         else:
             settings.append(line)

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from releve.power.lint import drivers, looks
+from releve.power.lint import drivers, looks, releases
 from releve.power.lint.driver_values import MIBS
 from releve.power.lint.finding import Rules, Spot
 from releve.power.lint.parse import atoi
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from releve.power.lint.model import Configuration, Option, Section
+    from releve.power.lint.model import Configuration, Section
+    from releve.power.lint.releases import Release
 
 RULES = Rules()
 FILE = "ups.conf"
 
 
 def knows(conf: Configuration, driver: str) -> bool:
-    """Tell whether a driver is there: on the host when it was looked at, else in Debian 13."""
-    there = conf.facts.drivers
-    return driver in (drivers.OPTIONS.keys() | drivers.OURS if there is None else there)
+    """Tell whether a driver is there: on the host when it was looked at, else in its NUT."""
+    if conf.facts.drivers is not None:
+        return driver in conf.facts.drivers
+    since = releases.DRIVERS.get(driver)
+    packaged = driver in drivers.OPTIONS or driver in drivers.OURS
+    return packaged if since is None else since <= conf.release
 
 
 def is_simulated(section: Section) -> bool:
@@ -135,8 +139,8 @@ def driver_gone(conf: Configuration) -> Iterator[Spot]:
 
 @RULES.refuse(
     "UC_UNKNOWN_DRIVER",
-    "NUT 2.8.1 of Debian 13 has no such driver as [{at}] wants: its unit tries for ever while upsd"
-    " and upsmon look active",
+    "Debian's NUT {nut} has no such driver as [{at}] wants: its unit tries for ever while upsd and"
+    " upsmon look active",
     "name the driver as `nut-scanner` does",
 )
 def unknown_driver(conf: Configuration) -> Iterator[Spot]:
@@ -160,18 +164,26 @@ def _at_driver(section: Section) -> Spot:
 def unknown_option(conf: Configuration) -> Iterator[Spot]:
     """Find what a driver would die of."""
     for section in conf.sections:
-        known = drivers.OPTIONS.get(section.driver)
-        for one in section.options if known is not None else ():
-            if known is not None and not _takes(known, one):
-                shown = one.shown and (one.value is not None or _is_some_option(one.name))
-                yield Spot(FILE, one.line, f"{section.name}:{one.name if shown else '(not shown)'}")
+        for one in section.options if section.driver in drivers.OPTIONS else ():
+            since = _since(section.driver)
+            if not _takes(section.driver, one.name, since, conf.release):
+                some = one.value is not None or one.name in since or _is_some_option(one.name)
+                shown = one.shown and some
+                name = releases.with_release(one.name, since) if shown else "(not shown)"
+                yield Spot(FILE, one.line, f"{section.name}:{name}")
 
 
-def _takes(known: frozenset[str], option: Option) -> bool:
-    name = option.name
-    return (
-        name in drivers.COMMON or name.lower() in known or name.lower().startswith(drivers.PREFIXES)
-    )
+def _since(driver: str) -> Mapping[str, Release]:
+    """Return which options a driver takes since a release only."""
+    own = releases.OPTIONS.get(driver, {})
+    return {**releases.COMMON, **(releases.USB if driver in drivers.USB else {}), **own}
+
+
+def _takes(driver: str, name: str, since: Mapping[str, Release], release: Release) -> bool:
+    if name in since:
+        return since[name] <= release
+    known = name in drivers.COMMON or name.lower() in drivers.OPTIONS[driver]
+    return known or name.lower().startswith(drivers.PREFIXES)
 
 
 def _is_some_option(name: str) -> bool:
@@ -297,7 +309,7 @@ def never_cuts(one: Section) -> Iterator[Spot]:
 
 @RULES.warn(
     "UC_SNMP_MIB_UNKNOWN",
-    "snmp-ups of NUT 2.8.1 has no table of that name ({at}) and ends at start",
+    "snmp-ups of NUT 2.8 has no table of that name ({at}) and ends at start",
     "leave mibs out, or take a name of snmp-ups(8); `pw` is called eaton_pw_nm2 now, `pxgx_ups`"
     " eaton_pxg_ups",
 )

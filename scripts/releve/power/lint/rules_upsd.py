@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from releve.power.lint import looks
+from releve.power.lint import looks, releases
 from releve.power.lint.address import EVERYWHERE, address_of, alike, is_loopback
 from releve.power.lint.finding import Rules, Spot
 
@@ -110,13 +110,14 @@ def _could_be(listen: Listen) -> bool:
 
 @RULES.warn(
     "UD_UNKNOWN_DIRECTIVE",
-    "upsd does not know {at} and goes on without it",
-    "see upsd.conf(5) of NUT 2.8.1; capitals count",
+    "upsd {nut} does not know {at} and goes on without it",
+    "see upsd.conf(5) of NUT {nut}; capitals count",
 )
 def unknown_directive(conf: Configuration) -> Iterator[Spot]:
     """Find a wish without effect."""
     for one in conf.upsd.unknown if conf.upsd else ():
-        yield Spot(FILE, one.line, one.name if one.shown else "this line")
+        named = releases.with_release(one.name, releases.UPSD)
+        yield Spot(FILE, one.line, named if one.shown else "this line")
     for line in conf.upsd.broken if conf.upsd else ():
         yield Spot(FILE, line, "this line")
 

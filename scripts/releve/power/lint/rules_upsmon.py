@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from releve.power.lint import drivers, looks
+from releve.power.lint import drivers, looks, releases
 from releve.power.lint.command import Effect, effect_of, uses_sudo
 from releve.power.lint.finding import Rules, Spot
 
@@ -20,25 +20,18 @@ ONCE = (
     "DEADTIME", "FINALDELAY", "HOSTSYNC", "MINSUPPLIES", "NOTIFYCMD", "POLLFREQ", "POLLFREQALERT",
     "POWERDOWNFLAG", "RUN_AS_USER", "SHUTDOWNCMD", "SHUTDOWNEXIT",
 )  # fmt: skip
-EVENTS = frozenset(
+_EVENTS = frozenset(
     [
-        "ONLINE",
-        "ONBATT",
-        "LOWBATT",
-        "FSD",
-        "COMMOK",
-        "COMMBAD",
-        "SHUTDOWN",
-        "REPLBATT",
-        "NOCOMM",
-        "NOPARENT",
-        "CAL",
-        "OFF",
-        "NOTOFF",
-        "BYPASS",
-        "NOTBYPASS",
+        "ONLINE", "ONBATT", "LOWBATT", "FSD", "COMMOK", "COMMBAD", "SHUTDOWN", "REPLBATT", "NOCOMM",
+        "NOPARENT", "CAL",
     ]
-)
+)  # fmt: skip
+
+
+def has_event(conf: Configuration, name: str) -> bool:
+    """Tell whether upsmon ever tells of an event."""
+    event = name.upper()
+    return event in _EVENTS or releases.EVENTS.get(event, (99, 0, 0)) <= conf.release
 
 
 def flag_file(conf: UpsmonConf) -> str | None:
@@ -285,14 +278,15 @@ def duplicate(upsmon: UpsmonConf) -> Iterator[Spot]:
 
 @RULES.warn(
     "UM_UNKNOWN_DIRECTIVE",
-    "upsmon 2.8.1 does not know {at} and goes on without it",
-    "see upsmon.conf(5) of NUT 2.8.1; capitals and the number of words count",
+    "upsmon {nut} does not know {at} and goes on without it",
+    "see upsmon.conf(5) of NUT {nut}; capitals and the number of words count",
 )
 @looks.at_upsmon
 def unknown_directive(upsmon: UpsmonConf) -> Iterator[Spot]:
     """Find a wish without effect."""
     for one in upsmon.unknown:
-        yield Spot(FILE, one.line, one.name if one.shown else "this line")
+        named = releases.with_release(one.name, releases.UPSMON)
+        yield Spot(FILE, one.line, named if one.shown else "this line")
 
 
 @RULES.warn(
@@ -308,15 +302,15 @@ def broken(upsmon: UpsmonConf) -> Iterator[Spot]:
 
 @RULES.warn(
     "UM_BAD_FLAG",
-    "NOTIFYFLAG and NOTIFYMSG of NUT 2.8.1 know no {at}",
+    "NOTIFYFLAG and NOTIFYMSG of NUT {nut} know no {at}",
     "join SYSLOG, WALL, EXEC or IGNORE with + and no blank, after an event of upsmon.conf(5)",
 )
-@looks.at_upsmon
-def bad_flag(upsmon: UpsmonConf) -> Iterator[Spot]:
+def bad_flag(conf: Configuration) -> Iterator[Spot]:
     """Find a flag or an event that upsmon ignores."""
-    for line in upsmon.settings:
+    for line in conf.upsmon.settings if conf.upsmon else ():
         if line.words[0] in ("NOTIFYFLAG", "NOTIFYMSG"):
-            wrong = [] if line.words[1].upper() in EVENTS else [line.words[1]]
+            event = releases.with_release(line.words[1], releases.EVENTS)
+            wrong = [] if has_event(conf, line.words[1]) else [event]
             if line.words[0] == "NOTIFYFLAG":
                 flags = [*line.words[2].split("+"), *line.words[3:]]
                 known = ("SYSLOG", "WALL", "EXEC", "IGNORE")

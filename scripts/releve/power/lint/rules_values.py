@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from releve.power.delays import MINUTE, OFF_LEAST, Q_ON_LEAST, Device, is_cyberpower
-from releve.power.lint import drivers, looks
+from releve.power.lint import drivers, looks, releases
 from releve.power.lint.driver_values import wrong_values
 from releve.power.lint.finding import Rules, Spot
 from releve.power.lint.parse import atoi
@@ -95,12 +95,13 @@ def off_short(one: Section) -> Iterator[Spot]:
     "[{at}] is a CyberPower, which rounds its delays down to whole minutes: under 60 s means now",
     "set offdelay to 60 and ondelay to 120",
 )
-@looks.at_each_device
-def cyberpower(one: Section) -> Iterator[Spot]:
+def cyberpower(conf: Configuration) -> Iterator[Spot]:
     """Find a delay that this maker does not have."""
-    if _is_cyberpower(one):
+    own = conf.release >= releases.CPS_DELAYS
+    default = OFF_LEAST if own else drivers.OFF_DEFAULT["usbhid-ups"]
+    for one in filter(_is_cyberpower, conf.sections):
         off = _number(one, "offdelay")
-        off = drivers.OFF_DEFAULT["usbhid-ups"] if off is None else off
+        off = default if off is None else off
         if off < OFF_LEAST or off % MINUTE:
             yield _spot(one, one.find("offdelay"))
 

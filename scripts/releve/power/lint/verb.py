@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from releve.errors import ExitCode, ReleveError
-from releve.power.lint.host import look, read_facts, with_scripts
-from releve.power.lint.model import FILES
+from releve.power.lint.host import installed_release, look, read_facts, with_scripts
+from releve.power.lint.model import FILES, Facts
 from releve.power.lint.read import read_directory
+from releve.power.lint.releases import release_of
 from releve.power.lint.units import Units, nut_folder, read_units
 from releve.power.lint.verdict import Report, judge
 
@@ -23,15 +24,26 @@ ROOT = Path("/")  # of the host itself
 
 
 def lint(
-    folder: Path, *, host: bool = False, facts: Path | None = None, server: Path | None = None
+    folder: Path,
+    *,
+    host: bool = False,
+    facts: Path | None = None,
+    server: Path | None = None,
+    release: str | None = None,
 ) -> Report:
     """Judge a directory, or a copy of /etc or of / that has it; raises InputError.
 
     `host`: it is this host's own, so look at the host too. `facts`: a file of facts gathered there.
-    `server`: the directory of the host whose upsd the MONITOR lines name.
+    `server`: the directory of the host whose upsd the MONITOR lines name. `release`: of the NUT
+    that reads it, where neither the host nor the facts say it.
     """
     nut = nut_folder(folder)
-    conf = read_directory(nut, read_facts(facts) if facts else None)
+    known = read_facts(facts) if facts else Facts()
+    if release is not None:
+        known = replace(known, release=release_of(release))
+    elif host and known.release is None:
+        known = replace(known, release=installed_release())
+    conf = read_directory(nut, known)
     conf = look(conf, nut) if host else with_scripts(conf, nut)
     units = read_units(ROOT if host else folder)
     if units != Units():
@@ -63,10 +75,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--host", action="store_true", help="the directory is this host's own")
     parser.add_argument("--facts", type=Path, help="facts of its host, as JSON")
     parser.add_argument("--server", type=Path, help="the directory of the upsd that it names")
+    parser.add_argument("--nut", metavar="RELEASE", help="the NUT that reads it, as 2.8.1")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     chosen = parser.parse_args(arguments)
     try:
-        report = lint(chosen.folder, host=chosen.host, facts=chosen.facts, server=chosen.server)
+        report = lint(
+            chosen.folder, host=chosen.host, facts=chosen.facts, server=chosen.server,
+            release=chosen.nut,
+        )  # fmt: skip
     except ReleveError as error:
         sys.stderr.write(f"lint: {error}\n")
         return error.exit_code
