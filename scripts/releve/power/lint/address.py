@@ -1,7 +1,8 @@
 """Addresses and ports as upsd and upsmon of NUT 2.8.1 take them.
 
-server/upsd.c: an address of version 6 takes no connection of version 4, and of a name only the
-first address is bound. clients/upsclient.c: a name is tried at each of its addresses.
+server/upsd.c: an address of version 6 takes no connection of version 4, of a name only the first
+address is bound, and all of them in the order of the file. clients/upsclient.c: a name is tried at
+each of its addresses.
 """
 
 from __future__ import annotations
@@ -74,6 +75,20 @@ def takes(listen: str, asked: str, localhost: str) -> bool | None:
     if wanted is None:
         return False if bound.is_loopback else None
     return bound.version == wanted.version if bound.is_unspecified else bound == wanted
+
+
+def shadows(first: str, later: str, localhost: str) -> bool:
+    """Tell whether upsd, which has bound `first`, no longer gets all that `later` stands for.
+
+    Linux gives a whole family to nobody while one address of it is taken on that port.
+    """
+    own = address_of(localhost if first.lower() in LOCALHOST else first)
+    wanted = address_of(later)
+    if own is None or own.is_unspecified:
+        return False
+    if wanted is None:
+        return later == "*"
+    return wanted.is_unspecified and wanted.version == own.version
 
 
 def same_port(listen: str, asked: str) -> bool:

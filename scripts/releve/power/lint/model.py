@@ -8,7 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from releve.power.lint.address import EVERYWHERE, PORT, alike, is_loopback, same_port, takes
+from releve.power.lint.address import (
+    EVERYWHERE,
+    PORT,
+    alike,
+    is_loopback,
+    same_port,
+    shadows,
+    takes,
+)
 from releve.power.lint.parse import atoi
 from releve.power.lint.releases import DEBIAN_13, Release
 
@@ -101,11 +109,20 @@ class UpsdConf:
         `localhost`: the first address of that name.
         """
         listens = self.listens or tuple(Listen(one, PORT, 0) for one in ("::1", "127.0.0.1"))
+        lost = [one for one, _first in self.shadowed(localhost) if one.address != "*"]
         return any(
             takes(one.address, address, localhost) is not False
             for one in listens
-            if same_port(one.port, port)
+            if same_port(one.port, port) and one not in lost
         )
+
+    def shadowed(self, localhost: str = "::1") -> Iterator[tuple[Listen, Listen]]:
+        """Yield what upsd does not get since an earlier line has an address of it, and that one."""
+        for number, one in enumerate(self.listens):
+            for first in self.listens[:number]:
+                if first.port == one.port and shadows(first.address, one.address, localhost):
+                    yield one, first
+                    break
 
 
 @dataclass(frozen=True, slots=True)

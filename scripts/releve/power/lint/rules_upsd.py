@@ -57,6 +57,18 @@ def local_only(conf: Configuration) -> Iterator[Spot]:
         yield Spot(FILE, listens[0].line if listens else 0)
 
 
+@RULES.warn(
+    "UD_LISTEN_SHADOWED",
+    "{at} is in vain: Linux gives upsd the first of the two only, so that clients find nothing at"
+    " other addresses (from NUT 2.8.2 on upsd ends at start)",
+    "keep the one that stands for all, or name each address",
+)
+def listen_shadowed(conf: Configuration) -> Iterator[Spot]:
+    """Find what Linux does not give to upsd any more: clients find nothing there."""
+    for one, first in conf.upsd.shadowed(conf.localhost) if conf.upsd else ():
+        yield Spot(FILE, one.line, f"LISTEN {one.address} after {first.address}")
+
+
 @RULES.refuse(
     "UD_LISTEN_ABSENT",
     "upsd shall listen on {at}, an address that this host does not have: clients find nothing"

@@ -95,6 +95,40 @@ def test_a_monitor_finds_what_upsd_binds(listen: str, system: str, found: bool) 
     assert ("UM_NOBODY_LISTENS" not in _ids(_asked(listen, system))) is found
 
 
+@pytest.mark.parametrize(
+    ("listen", "shadowed"),
+    [
+        # As guides have it, and as it was tried with two sockets that have SO_REUSEADDR.
+        ("LISTEN 127.0.0.1 3493\nLISTEN 0.0.0.0 3493\n", True),
+        ("LISTEN 127.0.0.1\nLISTEN 0.0.0.0\nLISTEN ::\n", True),
+        ("LISTEN ::1\nLISTEN ::0\n", True),
+        ("LISTEN localhost\nLISTEN ::\n", True),
+        ("LISTEN 192.0.2.9\nLISTEN *\n", True),
+        ("LISTEN 0.0.0.0\nLISTEN 127.0.0.1\n", False),  # the second fails, and is not missed
+        ("LISTEN 127.0.0.1\nLISTEN ::\n", False),
+        ("LISTEN localhost\nLISTEN 0.0.0.0\n", False),
+        ("LISTEN 127.0.0.1 3493\nLISTEN 0.0.0.0 3494\n", False),
+        ("LISTEN 127.0.0.1\nLISTEN 192.0.2.9\n", False),
+        ("LISTEN 0.0.0.0\nLISTEN ::\n", False),
+    ],
+)
+def test_all_addresses_are_not_to_be_had_beside_one_of_them(listen: str, shadowed: bool) -> None:
+    assert ("UD_LISTEN_SHADOWED" in _ids(_asked(listen, "ups1"))) is shadowed
+
+
+def test_who_asks_for_what_upsd_did_not_get_finds_nothing() -> None:
+    files = _asked("LISTEN 192.0.2.9\nLISTEN 0.0.0.0\n", "ups1@127.0.0.1")
+    assert {"UD_LISTEN_SHADOWED", "UM_NOBODY_LISTENS"} <= _ids(files)
+
+
+def test_debian_12_binds_the_last_line_first() -> None:
+    files = _asked("LISTEN 127.0.0.1\nLISTEN 0.0.0.0\n", "ups1@127.0.0.1")
+    assert "UD_LISTEN_SHADOWED" not in _ids(files, Facts(release=(2, 8, 0)))
+    there = read_texts({"upsd.conf": "LISTEN 127.0.0.1\nLISTEN 192.0.2.9\n"},
+                       Facts(release=(2, 8, 0)))  # fmt: skip
+    assert {one.at for one in judge(there).findings} == {"192.0.2.9"}  # UD_LISTEN_FIRST
+
+
 def test_a_host_without_version_6_has_one_localhost() -> None:
     files = _asked("LISTEN localhost\n", "ups1@127.0.0.1")
     assert "UM_NOBODY_LISTENS" not in _ids(files, Facts(addresses=frozenset({"127.0.0.1"})))
