@@ -92,8 +92,8 @@ def mode_late(conf: Configuration) -> Iterator[Spot]:
 @RULES.refuse(
     "NC_MODE_UNKNOWN",
     "MODE is none of netserver, netclient and standalone, so that the wrappers of upsd and upsmon"
-    " exit with a fault (capitals and a Windows line end count, and of MODE=${MODE:-...} they get"
-    " these very letters, by systemd)",
+    " exit with a fault (capitals, a Windows line end and a no-break space count, and of"
+    " MODE=${MODE:-...} they get these very letters, by systemd)",
     "write one of the three in small letters",
 )
 def mode_unknown(conf: Configuration) -> Iterator[Spot]:

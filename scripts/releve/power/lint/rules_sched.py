@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from releve.power.lint.finding import Rules, Spot
-from releve.power.lint.script import stops
+from releve.power.lint.rules_upsmon import has_event
+from releve.power.lint.script import stops, stops_as_root_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,7 @@ def _deaf(conf: Configuration) -> dict[str, int]:
     """Return the events of AT lines that upsmon does not hand on, each with its first line."""
     found: dict[str, int] = {}
     for at in conf.sched.ats if conf.sched else ():
-        if not _called(conf, at.event):
+        if has_event(conf, at.event) and not _called(conf, at.event):
             found.setdefault(at.event.upper(), at.line)
     return found
 
@@ -89,7 +90,8 @@ def _deaf(conf: Configuration) -> dict[str, int]:
 def not_called(conf: Configuration) -> Iterator[Spot]:
     """Find timers that nobody starts, or that nobody ends."""
     deaf = _deaf(conf)
-    events = {at.event.upper() for at in conf.sched.ats} if conf.sched else set()
+    ats = conf.sched.ats if conf.sched else ()
+    events = {at.event.upper() for at in ats if has_event(conf, at.event)}
     if deaf and deaf.keys() == events:
         yield Spot(FILE, min(deaf.values()), "events")
     else:
@@ -106,6 +108,35 @@ def not_executed(conf: Configuration) -> Iterator[Spot]:
     for event, line in _deaf(conf).items():
         if event not in ("ONBATT", "ONLINE"):
             yield Spot(FILE, line, event)
+
+
+@RULES.warn(
+    "US_UNKNOWN_EVENT",
+    "upsmon {nut} never tells of an event {at}, so that this line never counts",
+    "take an event of upsmon.conf(5); one timer cannot begin another",
+)
+def unknown_event(conf: Configuration) -> Iterator[Spot]:
+    """Find a rule for what does not happen."""
+    for at in conf.sched.ats if conf.sched else ():
+        if not has_event(conf, at.event):
+            yield Spot(FILE, at.line, at.event)
+
+
+@RULES.warn(
+    "US_STOP_NEEDS_ROOT",
+    "what the script does for {at} stops the host for root alone, and upssched runs as user nut:"
+    " nothing happens",
+    "call `/sbin/upsmon -c fsd` there, which tells the clients, too",
+)
+def needs_root(conf: Configuration) -> Iterator[Spot]:
+    """Find a backstop that has no right to stop anything."""
+    text = _script(conf)
+    as_root = conf.upsmon is not None and conf.upsmon.value("RUN_AS_USER") == "root"
+    seen: set[str] = set()
+    for at in conf.sched.ats if conf.sched and text is not None and not as_root else ():
+        if at.first not in seen and _does(at) and stops_as_root_only(text or "", at.first):
+            seen.add(at.first)
+            yield Spot(FILE, at.line, at.first)
 
 
 @RULES.warn(

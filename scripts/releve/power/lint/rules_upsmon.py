@@ -319,6 +319,19 @@ def bad_flag(conf: Configuration) -> Iterator[Spot]:
 
 
 @RULES.note(
+    "UM_NOTIFYCMD_CUT",
+    "NOTIFYCMD is {at} alone: NUT takes only its first word, or what is in quotes",
+    "write a script and name it, without arguments",
+)
+@looks.at_upsmon
+def notify_cut(upsmon: UpsmonConf) -> Iterator[Spot]:
+    """Find a command that lost its arguments."""
+    found = upsmon.last("NOTIFYCMD")
+    if found and len(found.words) > 2:  # noqa: PLR2004  # the directive and its value
+        yield Spot(FILE, found.number, found.words[1])
+
+
+@RULES.note(
     "UM_EXEC_WITHOUT_NOTIFYCMD",
     "an event has EXEC and there is no NOTIFYCMD to execute",
     "add NOTIFYCMD, or leave EXEC out",

@@ -13,6 +13,8 @@ _STOPPING = re.compile(
     r"-c\s+fsd\b|\bshutdown[\"']?\s+(?:-|now\b|\+)|\bpoweroff\b|\bhalt\b|\b(?:tel)?init\s+0\b"
     r"|/shutdown\b|\bupsdrvctl\s+shutdown\b|\bsystemctl\s+(?:\S+\s+)?(?:poweroff|halt)\b"
 )
+# Works for the user that upssched runs as, too: upsmon, another's rights, another host's.
+_BY_ANYBODY = re.compile(r"-c\s+fsd\b|\b(?:sudo|doas|pkexec|ssh)\b")
 _SAID = re.compile(r"(?<![\w-])(?:logger|echo|printf|wall|mail|notify-send)\b[^;&|\n]*")
 _CASE = re.compile(r"\(?([^()]+)\)(.*)")
 _FUNCTION = re.compile(r"(?:function\s+)?([A-Za-z_][\w-]*)\s*(?:\(\s*\)\s*)?\{(.*)")
@@ -26,6 +28,19 @@ def stops(text: str, name: str) -> bool | None:
 
     A script that has no case for the name does nothing with it, unless it compares it otherwise.
     """
+    done = _done(text, name)
+    return done if done is None or isinstance(done, bool) else _STOPPING.search(done) is not None
+
+
+def stops_as_root_only(text: str, name: str) -> bool:
+    """Tell whether a script, called with a name, stops its host in a way that only root may."""
+    done = _done(text, name)
+    found = isinstance(done, str) and _STOPPING.search(done) is not None
+    return found and _BY_ANYBODY.search(str(done)) is None
+
+
+def _done(text: str, name: str) -> str | bool | None:
+    """Return what is run for a name; False: nothing, None: the script does not tell."""
     lines = [line.strip()[:_LONGEST] for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     code, functions = "\n".join(lines), dict(_blocks(lines, _FUNCTION, "}"))
@@ -40,7 +55,7 @@ def stops(text: str, name: str) -> bool | None:
         called = [functions[word] for word in re.findall(r"[\w-]+", branch) if word in functions]
         branch += "\n" + "\n".join(called)
         functions = {key: body for key, body in functions.items() if body not in called}
-    return _STOPPING.search(_SAID.sub("", branch)) is not None
+    return _SAID.sub("", branch)
 
 
 def _branch(lines: list[str], name: str) -> str | None:

@@ -105,6 +105,7 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "UM_SHUTDOWNCMD_CUTS": ("upsmon.conf", COMMAND, 'SHUTDOWNCMD "/sbin/upsdrvctl shutdown"'),
     "UM_SHUTDOWNCMD_REBOOTS": ("upsmon.conf", COMMAND, 'SHUTDOWNCMD "/sbin/shutdown -r now"'),
     "UM_SHUTDOWNCMD_SUDO": ("upsmon.conf", COMMAND, 'SHUTDOWNCMD "sudo shutdown -h now"'),
+    "UM_NOTIFYCMD_CUT": ("upsmon.conf", "", 'NOTIFYCMD echo "$*" | mail root\n'),
     "UM_SHUTDOWN_PLUS_ONE_MINUTE": ("upsmon.conf", COMMAND, "SHUTDOWNCMD /sbin/shutdown -h +0"),
     "UM_NO_POWERDOWNFLAG": ("upsmon.conf", FLAG, ""),
     "UM_FLAG_SURVIVES_BOOT": ("upsmon.conf", FLAG, "POWERDOWNFLAG /etc/killpower"),
@@ -138,6 +139,7 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "UM_FORCESSL_WITHOUT_SERVER": ("upsd.conf", "CERTPATH /etc/nut/tls\n", ""),
     "US_NOT_CALLED": ("upsmon.conf", "NOTIFYFLAG ONBATT SYSLOG+EXEC", "NOTIFYFLAG ONBATT SYSLOG"),
     "US_EVENT_NOT_EXECUTED": ("upssched.conf", "", "AT REPLBATT * EXECUTE mail\n"),
+    "US_UNKNOWN_EVENT": ("upssched.conf", "", "AT low_charge * EXECUTE startshutdown\n"),
     "US_NEVER_MATCHES": ("upssched.conf", "ONBATT ups1@localhost", "ONBATT ups1"),
     "US_AT_TOO_EARLY": ("upssched.conf", "LOCKFN /run/nut/upssched/upssched.lock", ""),
     "US_UNKNOWN_LINE": ("upssched.conf", "", "AT ONBATT * START-TIMER late\n"),
@@ -152,6 +154,7 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
 }  # fmt: skip
 OPEN = Access(0o646, "root", "nut")
 SHUT = Access(0o600, "root", "root")
+ROOT_STOPS = "case $1 in\n on-battery*)\n  /sbin/shutdown -h now\n  ;;\nesac\n"
 BY_FACTS = {
     "UD_LISTEN_ABSENT": Facts(addresses=frozenset({"192.0.2.12"})),
     "UM_CERTPATH_ABSENT": Facts(paths={"/etc/nut/ca": False}),
@@ -162,6 +165,7 @@ BY_FACTS = {
     "FM_WRITABLE": Facts(access={"upsd.conf": OPEN}),
     "UM_RUN_AS_NOBODY": Facts(run_as_exists=False),
     "HS_KILLPOWER_STRAY": Facts(flag_exists=True),
+    "US_STOP_NEEDS_ROOT": Facts(scripts={"/usr/local/lib/releve/power-timer": ROOT_STOPS}),
 }
 ELSEWHERE = {"FM_MISSING", "UM_FLAG_ON_SECONDARY", "UM_SECONDARY_WITH_DRIVERS"}
 
@@ -332,6 +336,20 @@ def test_a_script_at_hand_decides_what_a_timer_does() -> None:
     assert "US_BLIP_SHUTS_DOWN" in ids(files)
     assert "US_BLIP_SHUTS_DOWN" not in ids(files, Facts(scripts={path: tells}))
     assert "US_BLIP_SHUTS_DOWN" in ids(files, Facts(scripts={path: stops}))
+
+
+def test_an_upsmon_that_runs_as_root_may_stop_its_host() -> None:
+    facts = BY_FACTS["US_STOP_NEEDS_ROOT"]
+    as_root = changed(primary(), "upsmon.conf", "", "RUN_AS_USER root\n")
+
+    assert ids(primary(), facts) == {"US_STOP_NEEDS_ROOT"}
+    assert ids(as_root, facts) == {"UM_RUN_AS_ROOT"}
+
+
+def test_an_event_that_does_not_exist_is_not_one_without_exec() -> None:
+    never = changed(primary(), "upssched.conf", "", "AT notify_onbatt * EXECUTE mail\n")
+
+    assert ids(never) == {"US_UNKNOWN_EVENT"}
 
 
 def test_the_second_word_of_a_cancel_is_no_timer() -> None:

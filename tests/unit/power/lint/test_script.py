@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from releve.power.lint.script import stops
+from releve.power.lint.script import stops, stops_as_root_only
 
 USUAL = """\
 #!/bin/sh
@@ -69,3 +69,20 @@ def test_other_forms_tell_nothing_or_what_they_do_for_all() -> None:
 
 def test_functions_that_call_each_other_end() -> None:
     assert stops("a() {\n b\n}\nb() {\n a\n}\ncase $1 in\nx) a ;;\nesac\n", "x") is False
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("critical", True), ("late", True), ("sd", True), ("cut", True), ("powerdown", False),
+        ("early", False), ("onbatt", False), ("whatever", False),
+    ],
+)  # fmt: skip
+def test_a_stop_that_user_nut_may_not_do(name: str, *, told: bool) -> None:
+    assert stops_as_root_only(USUAL, name) is told
+
+
+def test_a_stop_by_other_rights_or_of_another_host_is_left_to_its_maker() -> None:
+    for words in ("sudo /sbin/shutdown -h now", "ssh -i /etc/nut/key root@nas poweroff"):
+        assert not stops_as_root_only(f"case $1 in\n x) {words} ;;\nesac\n", "x")
+    assert not stops_as_root_only(BY_IF, "onbatt")  # which the linter cannot follow
