@@ -28,18 +28,19 @@ RANGES: dict[str, dict[str, tuple[int, int]]] = {
     "powerpanel": {"offdelay": (6, 600), "ondelay": (0, 9999)},
     "genericups": {"upstype": (0, 23)},
 }
-# driver -> option -> what its value must look like
-FORMS: dict[str, dict[str, str]] = {
-    "snmp-ups": {"snmp_version": r"v1|v2c|v3"},
-    "netxml-ups": {"port": r"auto|https?://[^/].*"},  # without a scheme it sees no host
+# driver -> option -> what its value must look like, and that in words
+FORMS: dict[str, dict[str, tuple[str, str]]] = {
+    "snmp-ups": {"snmp_version": (r"v1|v2c|v3", "v1, v2c or v3")},
+    # Without a scheme it sees no host.
+    "netxml-ups": {"port": (r"auto|https?://[^/].*", "http://ADDRESS or https://ADDRESS")},
     "apcsmart": {
-        "awd": r"[0-9]{1,3}",
-        "sdtype": r"[0-5]",
-        "advorder": r"[0-4]{1,5}|[Nn][Oo]",
-        "cshdelay": r"[0-9]\.?|[0-9]?\.[0-9]",
+        "awd": (r"[0-9]{1,3}", "0 to 999"),
+        "sdtype": (r"[0-5]", "0 to 5"),
+        "advorder": (r"[0-4]{1,5}|[Nn][Oo]", "one to five digits of 0 to 4, or no"),
+        "cshdelay": (r"[0-9]\.?|[0-9]?\.[0-9]", "0 to 9.9"),
     },
     # Debian's libmodbus knows no USB.
-    "apc_modbus": {"porttype": r"(?i:serial|tcp)"},
+    "apc_modbus": {"porttype": (r"(?i:serial|tcp)", "serial or tcp")},
 }
 # Tables of snmp-ups 2.8.1, whose names changed with 2.8 (`pw` is `eaton_pw_nm2` now).
 _MIBS = """
@@ -50,46 +51,55 @@ _MIBS = """
 """
 MIBS = frozenset(_MIBS.split())
 _V3 = {
-    "secLevel": r"noAuthNoPriv|authNoPriv|authPriv",
-    "authProtocol": r"MD5|SHA|SHA256|SHA384|SHA512",
-    "privProtocol": r"DES|AES|AES192|AES256",
+    name: ("|".join(words), " or ".join(words))
+    for name, words in {
+        "secLevel": ("noAuthNoPriv", "authNoPriv", "authPriv"),
+        "authProtocol": ("MD5", "SHA", "SHA256", "SHA384", "SHA512"),
+        "privProtocol": ("DES", "AES", "AES192", "AES256"),
+    }.items()
 }
 # What it cannot do without; the second word of snmp-ups's level of security asks for passwords.
 NEEDED = {"genericups": ("upstype",)}
 _PASSPHRASE = 8  # characters at least (net-snmp, USM_LENGTH_P_MIN)
 
+Wrong = tuple[str, "Option | None", str]
 
-def wrong_values(section: Section) -> Iterator[tuple[str, Option | None]]:
-    """Yield the name of each option whose value ends the driver, and the option; None: missing."""
-    for name, (least, most) in RANGES.get(section.driver, {}).items():
+
+def wrong_values(section: Section) -> Iterator[Wrong]:
+    """Yield the name of each option whose value ends the driver, the option, and what is right.
+
+    The option is None where it is missing.
+    """
+    ranges = RANGES.get(section.driver, {})
+    for name, (least, most) in ranges.items():
         found = section.find(name)
         if found and found.value is not None and not least <= atoi(found.value) <= most:
-            yield name, found
+            yield name, found, f"{least} to {most}"
     yield from _wrong_forms(section, FORMS.get(section.driver, {}))
     for name in NEEDED.get(section.driver, ()):
         if section.value(name) is None:
-            yield name, None
+            yield name, None, "{} to {}".format(*ranges[name])
     if section.driver == "snmp-ups" and section.value("snmp_version") == "v3":
         yield from _wrong_v3(section)
 
 
-def _wrong_forms(section: Section, forms: dict[str, str]) -> Iterator[tuple[str, Option | None]]:
-    for name, form in forms.items():
+def _wrong_forms(section: Section, forms: dict[str, tuple[str, str]]) -> Iterator[Wrong]:
+    for name, (form, right) in forms.items():
         found = section.find(name)
         if found and found.value is not None and not re.fullmatch(form, found.value):
-            yield name, found
+            yield name, found, right
 
 
-def _wrong_v3(section: Section) -> Iterator[tuple[str, Option | None]]:
+def _wrong_v3(section: Section) -> Iterator[Wrong]:
     level = section.value("secLevel") or "noAuthNoPriv"
     asked = _asked(level)
     yield from _wrong_forms(section, {name: _V3[name] for name in _V3 if name in asked})
     if section.value("secName") is None:
-        yield "secName", section.find("secName")
+        yield "secName", section.find("secName"), "the name of a user of the card"
     for name in ("authPassword", "privPassword"):
         value = section.value(name)
         if name in asked and (value is None or len(value) < _PASSPHRASE):
-            yield name, section.find(name)
+            yield name, section.find(name), f"{_PASSPHRASE} characters or more"
 
 
 def _asked(level: str) -> frozenset[str]:

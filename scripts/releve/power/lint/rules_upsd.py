@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from releve.power.lint import looks, releases
 from releve.power.lint.address import EVERYWHERE, address_of, alike, is_loopback
 from releve.power.lint.finding import Rules, Spot
+from releve.power.lint.read import NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,7 +129,9 @@ def _could_be(listen: Listen) -> bool:
 def unknown_directive(conf: Configuration) -> Iterator[Spot]:
     """Find a wish without effect."""
     for one in conf.upsd.unknown if conf.upsd else ():
+        taken = one.name in NUMBERS
         named = releases.with_release(one.name, releases.UPSD)
+        named = f"{one.name} with this value (right is a number)" if taken else named
         yield Spot(FILE, one.line, named if one.shown else "this line")
     for line in conf.upsd.broken if conf.upsd else ():
         yield Spot(FILE, line, "this line")

@@ -55,14 +55,14 @@ def poll_invalid(conf: Configuration) -> Iterator[Spot]:
 
 @RULES.refuse(
     "UC_OPTION_VALUE",
-    "the driver of this device does not take the value of {at} (or misses it) and ends at start",
-    "see the driver's man page for what it takes",
+    "the driver of this device ends at start for the value of {at}, or for want of it",
+    "see the driver's man page, too",
 )
 @looks.at_each_device
 def option_value(one: Section) -> Iterator[Spot]:
     """Find a value that a driver would die of."""
-    for name, option in wrong_values(one):
-        yield _spot(one, option, f"{one.name}:{name}")
+    for name, option, right in wrong_values(one):
+        yield _spot(one, option, f"{one.name}:{name} (right is {right})")
 
 
 @RULES.note(
@@ -175,7 +175,8 @@ def on_default_low(one: Section) -> Iterator[Spot]:
 
 @RULES.warn(
     "UC_OVERRIDE_DELAY_IS_COSMETIC",
-    "[{at}] overrides ups.delay.*: that changes what is shown, not what the UPS does",
+    "[{at}] overrides ups.delay.*: that changes what is shown, and with most drivers nothing that"
+    " the UPS does",
     "use offdelay and ondelay",
 )
 @looks.at_each_device

@@ -218,38 +218,6 @@ def test_a_driver_of_the_host_itself_is_known() -> None:
     assert ids(files, Facts(drivers=frozenset({"ourdriver"}))) == set()
 
 
-@pytest.mark.parametrize(
-    ("driver", "port", "refused"),
-    [
-        ("usbhid-ups", "auto", False),
-        ("riello_usb", "auto", False),
-        ("bcmxcp_usb", "auto", False),
-        ("nutdrv_atcl_usb", "auto", False),
-        ("nutdrv_qx", "auto", False),
-        ("bcmxcp", "auto", True),
-        ("snmp-ups", "auto", True),
-        ("netxml-ups", "auto", True),
-        ("apcupsd-ups", "auto", True),
-        ("apc_modbus", "auto", True),
-        ("huawei-ups2000", "auto", True),
-        ("generic_modbus", "auto", True),
-        ("powercom", "auto", True),
-        ("clone", "auto", True),
-        ("netxml-ups", "http://192.0.2.7", False),
-        ("netxml-ups", "192.0.2.7", True),
-        ("netxml-ups", "card.example.org:80", True),
-        ("apc_modbus", "192.0.2.7:502", False),
-    ],
-)
-def test_a_port_is_what_the_driver_of_the_device_can_open(
-    driver: str, port: str, refused: bool
-) -> None:
-    text = f"[ups]\n driver = {driver}\n port = {port}\n"
-    found = [one for one in judge(read_texts({"ups.conf": text})).findings if one.line == 3]
-
-    assert [one.level for one in found] == (["refuse"] if refused else [])
-
-
 @pytest.mark.parametrize("copy", ["dummy-ups", "clone", "powerman-pdu"])
 def test_a_device_that_cannot_be_cut_need_not_be_watched(copy: str) -> None:
     section = f"\n[copy]\n  driver = {copy}\n  port = other@192.0.2.9\n"
