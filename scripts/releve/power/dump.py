@@ -1,4 +1,4 @@
-"""Take apart what NUT says of a UPS: the output of `upsc`, rows of `LIST VAR`, a .dev file.
+"""Take apart what NUT says of a UPS: `upsc`, `upsc -j`, rows of `LIST VAR`, a .dev file.
 
 A .dev file is what people send to NUT's device dumps library: lines as `upsc` prints them, and
 `#CMD:` and `#RW:` lines; remarks of the reporter (`#BAD`, `#COMMENT`) stand behind a value
@@ -8,15 +8,19 @@ A .dev file is what people send to NUT's device dumps library: lines as `upsc` p
 from __future__ import annotations
 
 import codecs
+import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-# "battery.charge: 100", and as upsd itself says it: VAR ups1 battery.charge "100".
-_PRINTED = re.compile(r"\s*([A-Za-z][\w-]*(?:\.[\w-]+)+)\s*:(.*)", re.DOTALL)
+_NAME = r"([A-Za-z][\w-]*(?:\.[\w-]+)+)"
+# "battery.charge: 100", somebody's quotation or table of it, and as upsd itself says it:
+# VAR ups1 battery.charge "100".
+_PRINTED = re.compile(rf"[\s>]*{_NAME}\s*:(.*)", re.DOTALL)
+_ROW = re.compile(rf"\s*\|?\s*{_NAME}\s*\|([^|]*)\|?\s*", re.DOTALL)
 _SPOKEN = re.compile(r'\s*VAR\s+\S+\s+([A-Za-z][\w.-]*)\s+"((?:[^"\\]|\\.)*)"\s*')
 _COMMAND = re.compile(r"\s*(?:#\s*CMD:\s*|CMD\s+\S+\s+)([A-Za-z][\w.-]*)(.*)", re.DOTALL)
 # As `upscmd -l` lists them.
@@ -48,6 +52,8 @@ def parse(source: str | bytes) -> Dump:
     text = source if isinstance(source, str) else decode(source)
     variables: dict[str, str] = {}
     commands: dict[str, bool] = {}
+    for name, value in _of_json(text):
+        _keep(variables, name, value)
     for line in text.replace("\0", "").splitlines():
         if command := _COMMAND.fullmatch(line) or _LISTED.fullmatch(line):
             remark = _REMARK.search(command[2])
@@ -55,7 +61,7 @@ def parse(source: str | bytes) -> Dump:
             commands[command[1]] = commands.get(command[1], True) and not dead
         elif spoken := _SPOKEN.fullmatch(line):
             _keep(variables, spoken[1], re.sub(r"\\(.)", r"\1", spoken[2]))
-        elif printed := _PRINTED.fullmatch(line):
+        elif printed := _PRINTED.fullmatch(line) or _ROW.fullmatch(line):
             _keep(variables, printed[1], _REMARK.sub("", printed[2]))
     return Dump(
         variables,
@@ -77,6 +83,24 @@ def decode(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return data.decode("latin-1")
+
+
+def _of_json(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what `upsc -j` (since NUT 2.8.5), and programs like it, say; nothing of other texts."""
+    if not text.lstrip().startswith("{"):
+        return
+    try:
+        yield from _named(json.loads(text))
+    except (ValueError, RecursionError):
+        return
+
+
+def _named(content: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401  # JSON
+    for name, value in content.items() if isinstance(content, dict) else ():
+        if isinstance(value, dict):
+            yield from _named(value)
+        elif isinstance(value, str | int | float) and re.fullmatch(_NAME, name):
+            yield name, str(value)
 
 
 def _keep(variables: dict[str, str], name: str, value: str) -> None:

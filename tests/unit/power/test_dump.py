@@ -28,6 +28,11 @@ def test_upsc_is_read_and_its_noise_is_not() -> None:
         "battery.charge: 100\t#BAD: it is 50",
         "battery.charge: 100 #COMMENT: never moves",
         "battery.charge: 100       #<- Huh ?",
+        "> battery.charge: 100",
+        "battery.charge | 100 |  ",
+        "| battery.charge | 100 |",
+        '{\n  "battery.charge": "100"\n}\n',
+        '{"ups1": {"battery.charge": 100, "error": "none", "clients": []}}',
     ],
 )
 def test_one_value_in_many_spellings(line: str) -> None:
@@ -52,6 +57,10 @@ def test_a_value_keeps_what_belongs_to_it(line: str, value: str) -> None:
     "line",
     [
         "Error: Data stale",
+        '{\n  "error": "Data stale"\n}',
+        '{"battery.charge": "100"',
+        "{" * 100_000,
+        "-- | -- | --",
         "Error: Driver not connected",
         "Broadcast message",
         "#RW:ups.id",
