@@ -26,7 +26,6 @@ _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 MATCHED = ("vendorid", "productid", "serial")
 _USB_ID = re.compile(r"[0-9A-Fa-f]{4}")
 SECRET = ("authPassword", "privPassword", "password")
-NEAR = 0.7  # so alike are a driver and its misspelling; drivers of other makers are not
 # Judged in other words here, or on the host alone.
 _ELSEWHERE = frozenset(
     ["UC_NO_SECTION", "UC_DRIVER_GONE", "UC_UNKNOWN_DRIVER", "UC_DUMMY_AS_SOURCE"]
@@ -91,7 +90,7 @@ def _driver(one: Mapping[str, Any]) -> Iterator[Fault]:
         text = f'"{driver}" is no longer in NUT 2.8; it is called "{GONE[driver]}" now'
         yield Fault(str(one["name"]), "driver", text)
     elif driver not in OPTIONS:
-        near = difflib.get_close_matches(driver, OPTIONS, n=1, cutoff=NEAR)
+        near = difflib.get_close_matches(driver, OPTIONS, n=1, cutoff=rules_ups.NEAR)
         if near:
             text = f'NUT has no driver "{driver}"; did you mean "{near[0]}"?'
             yield Fault(str(one["name"]), "driver", text)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 RULES = Rules()
 FILE = "upsmon.conf"
-HOSTSYNC_LEAST, FINALDELAY_MOST, DEADTIME_MOST = 15, 30, 120  # seconds
+HOSTSYNC_LEAST, FINALDELAY_MOST, DEADTIME_MOST, POLL_MOST = 15, 30, 120, 15  # seconds
 
 
 @RULES.warn(
@@ -58,6 +58,20 @@ RULES.warn(
     "a UPS that is silent on battery is waited for {at} s",
     "set DEADTIME to three times the slower of POLLFREQ and POLLFREQALERT",
 )(_longer_than("DEADTIME", DEADTIME_MOST))
+
+
+RULES.warn(
+    "UM_POLL_SLOW",
+    "upsmon asks upsd only every {at} s: so long may a cut go unseen",
+    "set POLLFREQ to 5 or less",
+)(_longer_than("POLLFREQ", POLL_MOST))
+
+
+RULES.warn(
+    "UM_POLL_SLOW_ON_BATTERY",
+    "on battery upsmon asks upsd only every {at} s: so long may a low battery go unseen",
+    "set POLLFREQALERT to 5 or less",
+)(_longer_than("POLLFREQALERT", POLL_MOST))
 
 
 @RULES.warn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 from releve.power.lint import drivers, looks, releases
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 RULES = Rules()
 FILE = "ups.conf"
+NEAR = 0.7  # so alike are a driver and its misspelling; drivers of other makers are not
 
 
 def knows(conf: Configuration, driver: str) -> bool:
@@ -127,32 +129,36 @@ def port_twice(conf: Configuration) -> Iterator[Spot]:
 
 @RULES.refuse(
     "UC_DRIVER_GONE",
-    "the driver of [{at}] was in older NUTs and is no longer in 2.8",
-    "use its successor (`nut-scanner` names it)",
+    "the driver of {at} was in older NUTs and is no longer in 2.8",
+    "use its successor, with `nut-scanner` to see its options",
 )
 def driver_gone(conf: Configuration) -> Iterator[Spot]:
     """Find a driver of the past."""
     for one in conf.sections:
         if one.driver in drivers.GONE and not knows(conf, one.driver):
-            yield _at_driver(one)
+            yield _at_driver(one, f"[{one.name}] ({one.driver}, now {drivers.GONE[one.driver]})")
 
 
 @RULES.refuse(
     "UC_UNKNOWN_DRIVER",
-    "Debian's NUT {nut} has no such driver as [{at}] wants: its unit tries for ever while upsd and"
-    " upsmon look active",
+    "Debian's NUT {nut} has no such driver as {at}: its unit tries for ever while upsd and upsmon"
+    " look active",
     "name the driver as `nut-scanner` does",
 )
 def unknown_driver(conf: Configuration) -> Iterator[Spot]:
     """Find a driver that is not there."""
     for one in conf.sections:
         if one.driver and not knows(conf, one.driver) and one.driver not in drivers.GONE:
-            yield _at_driver(one)
+            near = difflib.get_close_matches(one.driver, drivers.OPTIONS, n=1, cutoff=NEAR)
+            perhaps = f", perhaps meant as {near[0]}" if near and knows(conf, near[0]) else ""
+            found = one.find("driver")
+            shown = f" ({one.driver}{perhaps})" if found and found.shown else ""
+            yield _at_driver(one, f"[{one.name}] wants{shown}")
 
 
-def _at_driver(section: Section) -> Spot:
+def _at_driver(section: Section, at: str = "") -> Spot:
     found = section.find("driver")
-    return Spot(FILE, found.line if found else section.line, section.name)
+    return Spot(FILE, found.line if found else section.line, at or section.name)
 
 
 @RULES.refuse(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from releve.power.lint import looks, releases
 from releve.power.lint.address import EVERYWHERE, address_of, alike, is_loopback
 from releve.power.lint.finding import Rules, Spot
+from releve.power.lint.parse import atoi
 from releve.power.lint.read import NUMBERS
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ FILE, USERS = "upsd.conf", "upsd.users"
 SERVES = ("standalone", "netserver", None)  # modes in which upsd runs, or may run
 SAFE_PASSWORD = re.compile(r"[A-Za-z0-9_-]+")
 LEAST_LENGTH = 8
+MAXAGE_MOST = 120  # seconds
 # Words that stand in examples and guides, whatever surrounds them.
 _EXAMPLES = re.compile(
     r"pass|passwd|secret|admin|change.?me|fix.?me|mima|hunter2|12345|qwerty|letmein|example|monitor"
@@ -119,6 +121,18 @@ def _could_be(listen: Listen) -> bool:
         return True
     name = re.fullmatch(r"[A-Za-z0-9._-]+", listen.address) is not None
     return name and re.fullmatch(r"[0-9.]+", listen.address) is None
+
+
+@RULES.warn(
+    "UD_MAXAGE_HUGE",
+    "upsd hands on for {at} s what a driver said that answers no more: so long may a cut go unseen",
+    "set MAXAGE to 15, or three times the slowest pollinterval",
+)
+def stale_late(conf: Configuration) -> Iterator[Spot]:
+    """Find old values that pass for new ones."""
+    found = conf.upsd.values.get("MAXAGE") if conf.upsd else None
+    if found and atoi(found.words[1]) > MAXAGE_MOST:
+        yield Spot(FILE, found.number, str(atoi(found.words[1])))
 
 
 @RULES.warn(

@@ -52,6 +52,8 @@ def test_a_port_is_what_the_driver_of_the_device_can_open(
          "ups2:authPassword (right is 8 characters or more)"),
         ("ups.conf", "[ups2]\n  driver = genericups\n  port = /dev/ttyS0\n", "(right is 0 to 23)"),
         ("ups.conf", "[ups2]\n  driver = netxml-ups\n  port = 192.0.2.7\n", "http://ADDRESS"),
+        ("ups.conf", "[a]\n  driver = riello_ups\n  port = auto\n", "perhaps meant as riello_usb"),
+        ("ups.conf", "[a]\n  driver = megatec_usb\n  port = auto\n", "now nutdrv_qx"),
         ("upsd.conf", "MAXAGE <seconds>\n", "MAXAGE with this value (right is a number)"),
     ],
 )  # fmt: skip
