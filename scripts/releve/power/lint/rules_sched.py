@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from releve.power.lint import releases
 from releve.power.lint.finding import Rules, Spot
 from releve.power.lint.rules_upsmon import has_event
 from releve.power.lint.script import stops, stops_as_root_only
@@ -119,7 +120,7 @@ def unknown_event(conf: Configuration) -> Iterator[Spot]:
     """Find a rule for what does not happen."""
     for at in conf.sched.ats if conf.sched else ():
         if not has_event(conf, at.event):
-            yield Spot(FILE, at.line, at.event)
+            yield Spot(FILE, at.line, releases.with_release(at.event.upper(), releases.EVENTS))
 
 
 @RULES.warn(

@@ -22,6 +22,7 @@ SERVES = ("standalone", "netserver", None)  # modes in which upsd runs, or may r
 SAFE_PASSWORD = re.compile(r"[A-Za-z0-9_-]+")
 LEAST_LENGTH = 8
 MAXAGE_MOST = 120  # seconds
+STATE = ("/run/nut", "/var/run/nut")  # one and the same on Debian
 # Words that stand in examples and guides, whatever surrounds them.
 _EXAMPLES = re.compile(
     r"pass|passwd|secret|admin|change.?me|fix.?me|mima|hunter2|12345|qwerty|letmein|example|monitor"
@@ -121,6 +122,18 @@ def _could_be(listen: Listen) -> bool:
         return True
     name = re.fullmatch(r"[A-Za-z0-9._-]+", listen.address) is not None
     return name and re.fullmatch(r"[0-9.]+", listen.address) is None
+
+
+@RULES.refuse(
+    "UD_STATEPATH_OTHER",
+    "upsd looks for its drivers in {at}, and Debian's are in /run/nut: no UPS ever has data",
+    "leave STATEPATH out",
+)
+def state_elsewhere(conf: Configuration) -> Iterator[Spot]:
+    """Find an upsd that goes to another place than its drivers (upsd.c: chdir)."""
+    found = conf.upsd.values.get("STATEPATH") if conf.upsd and conf.mode in SERVES else None
+    if found and found.words[1].rstrip("/") not in STATE:
+        yield Spot(FILE, found.number, found.words[1])
 
 
 @RULES.warn(

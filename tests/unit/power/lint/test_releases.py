@@ -27,6 +27,7 @@ MONITOR = (
     'SHUTDOWNCMD "/sbin/shutdown -h +0"\n'
 )
 SYNDOME = "[ups1]\n driver = blazer_ser\n port = /dev/ttyS0\n offdelay = 60\n ondelay = 3\n"
+HEAD = "CMDSCRIPT /bin/cmd\nPIPEFN /run/nut/a.pipe\nLOCKFN /run/nut/a.lock\n"
 USB = "[ups1]\n driver = usbhid-ups\n port = auto\n offdelay = 60\n ondelay = 120\n"
 
 
@@ -45,6 +46,7 @@ def findings(file: str, text: str, release: str) -> list[Finding]:
         ("upsmon.conf", f"{MONITOR}NOTIFYFLAG NOTCAL SYSLOG\n", "UM_BAD_FLAG", "2.8.2"),
         ("upsmon.conf", f"{MONITOR}NOTIFYFLAG NOTECO SYSLOG\n", "UM_BAD_FLAG", "2.8.3"),
         ("upsmon.conf", f"{MONITOR}NOTIFYFLAG OFF SYSLOG\n", "UM_BAD_FLAG", "2.8.1"),
+        ("upssched.conf", f"{HEAD}AT NOTCAL * EXECUTE tell\n", "US_UNKNOWN_EVENT", "2.8.2"),
         ("upsd.conf", "ALLOW_NOT_ALL_LISTENERS 1\n", "UD_UNKNOWN_DIRECTIVE", "2.8.2"),
         ("ups.conf", f"{USB} onlinedischarge_calibration\n", "UC_UNKNOWN_OPTION", "2.8.1"),
         ("ups.conf", f"{USB} onlinedischarge_onbattery\n", "UC_UNKNOWN_OPTION", "2.8.2"),

@@ -78,6 +78,7 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "UC_RUNTIMECAL_GUESS": ("ups.conf", "", f"{QX}{VOLTS}  runtimecal = 240,100,720,50\n"),
     "UD_LISTEN_ALL": ("upsd.conf", "", "LISTEN 0.0.0.0\n"),
     "UD_LISTEN_FIRST": ("upsd.conf", "LISTEN 127.0.0.1 3493\n", ""),
+    "UD_STATEPATH_OTHER": ("upsd.conf", "", "STATEPATH /opt/nut\n"),
     "UD_MAXAGE_HUGE": ("upsd.conf", "", "MAXAGE 300\n"),
     "UD_LISTEN_SHADOWED": ("upsd.conf", "", "LISTEN 0.0.0.0 3493\n"),
     "UD_LISTEN_INVALID": ("upsd.conf", "", "LISTEN 192.0.2.11:3493\n"),

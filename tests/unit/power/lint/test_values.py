@@ -63,3 +63,18 @@ def test_a_value_that_is_not_taken_is_told_with_one_that_is(
     found = judge(read_texts({file: text})).findings
 
     assert any(right in one.text for one in found)
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "refused"),
+    [
+        ("/run/nut", "netserver", False),
+        ("/var/run/nut/", "standalone", False),
+        ("/var/state/ups", "netserver", True),
+        ("/opt/nut", "netclient", False),  # where no upsd runs
+    ],
+)
+def test_upsd_and_its_drivers_meet_in_one_place(path: str, mode: str, refused: bool) -> None:
+    conf = read_texts({"nut.conf": f"MODE={mode}\n", "upsd.conf": f"STATEPATH {path}\n"})
+
+    assert ("UD_STATEPATH_OTHER" in {one.id for one in judge(conf).findings}) is refused
