@@ -38,7 +38,9 @@ class Ups(Section):
     host: Name = Field(description="That has its cable: the primary.")
     driver: str = Field(pattern=DRIVER_PATTERN, description="NUT driver.")
     port: str = Field(
-        default="auto", pattern=PORT_PATTERN, description="Where the driver finds it."
+        default="auto",
+        pattern=PORT_PATTERN,
+        description="Where the driver finds it: `auto` for USB alone, else a line or an address.",
     )
     options: dict[OptionName, OptionValue | int | float] = Field(
         default={}, description="More settings of the driver, as ups.conf has them."
