@@ -30,6 +30,7 @@ ORDER = (
     "test_sources_files",
     "test_retire",
     "test_power",
+    "test_drift",
     "test_power_policy",
     "test_sweep",
 )

@@ -14,10 +14,8 @@ from tests.scenario import watch
 from tests.scenario.stage import (
     GUESTS,
     ROOT,
-    TOWN,
     VOLUME_PATIENCE,
     await_newer,
-    changes,
     do,
     evidence,
     failed,
@@ -39,25 +37,6 @@ class TestProvision:
         do(lab, "releve", "drill", "provision")
 
         assert failed("provision") == set()
-
-    def test_a_second_run_of_the_whole_site_changes_what_was_changed_by_hand_alone(
-        self, lab: Lab
-    ) -> None:
-        """Drift says 4 for that change, and 0 when it is undone."""
-        do(lab, "ansible-playbook", "-i", TOWN, "playbooks/power.yml")
-        file = "/etc/nut/upsmon.conf"
-        before = watch.console(lab, "nas", f"cat {file}")
-        watch.console(lab, "nas", f"echo '# by hand' >> {file}")
-
-        assert "nas" in do(lab, "releve", "drift", code=4)
-        said = do(lab, "ansible-playbook", "-i", TOWN, "playbooks/site.yml")
-
-        assert changes(said) == [
-            ("nas", "nut_secondary : configure | Write the monitor"),
-            ("nas", "nut_secondary : Restart the client's monitor"),
-        ]
-        assert watch.console(lab, "nas", f"cat {file}") == before
-        do(lab, "releve", "drift")
 
 
 @pytest.fixture(scope="class")
