@@ -77,7 +77,10 @@ def with_node(
 
     `planned`: those of the settings that are not here (yet) count too, as for a threshold. One in
     the making is not here yet: without its `startup` it would count the 180 s of PVE's default.
+    Of a host that has no Proxmox VE nothing is known but the settings.
     """
+    if not node.told:
+        return one
     whole = [live for live in node.guests if not live.in_the_making]
     entries = [entry_of(live, measured.get(live.vmid)) for live in whole]
     if planned:

@@ -52,10 +52,14 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A host's guests (templates left out, as `stopall` does) and how many stop at once."""
+    """A host's guests (templates left out, as `stopall` does) and how many stop at once.
+
+    `told`: Proxmox VE tells which there are; a host without it says nothing of guests.
+    """
 
     guests: tuple[Live, ...]
     workers: int
+    told: bool = True
 
 
 def startup_of(text: str) -> dict[str, int]:
@@ -106,9 +110,8 @@ def node_of(pve: Path = PVE, cpus: int | None = None, *, run: Path = RUN) -> Nod
                 found.append(replace(live, ha=file.stem in managed, up=is_up(live, run)))
     workers = re.search(r"^max_workers:\s*(\d+)", read(pve / "datacenter.cfg"), re.M)
     found.sort(key=lambda live: live.vmid)
-    return Node(
-        tuple(found), workers_of(cpus or os.cpu_count() or 1, int(workers[1]) if workers else None)
-    )
+    limit = int(workers[1]) if workers else None
+    return Node(tuple(found), workers_of(cpus or os.cpu_count() or 1, limit), told=pve.is_dir())
 
 
 def is_up(live: Live, run: Path = RUN, cgroup: Path = CGROUP, proc: Path = Path("/proc")) -> bool:

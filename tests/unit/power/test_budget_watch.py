@@ -82,6 +82,22 @@ def test_a_guest_that_is_gone_is_no_fault() -> None:
     assert (watched.changes, watched.faults) == (["guest dossiers is gone"], [])
 
 
+@pytest.mark.parametrize(("told", "gone"), [(True, 2), (False, 0)], ids=["pve", "no-pve"])
+def test_only_proxmox_ve_can_tell_that_a_guest_is_gone(told: bool, gone: int) -> None:
+    watched = watch("ups1", as_json(ONE), {}, Node((), 1, told=told), {})
+
+    assert len(watched.changes) == gone
+
+
+def test_a_host_without_proxmox_ve_still_ages() -> None:
+    old = dataclasses.replace(ONE, capacity_seconds=650, battery_installed="2015-01-01")
+    deployed = as_json(dataclasses.replace(old, today="2015-02-01"))
+    deployed["settings"]["today"] = None
+    watched = watch("ups1", deployed, {}, Node((), 1, told=False), {})
+
+    assert "the battery carries" in watched.faults[0]
+
+
 def test_fewer_that_stop_side_by_side_count() -> None:
     deployed = as_json(dataclasses.replace(ONE, workers=3))
     watched = watch("ups1", deployed, {}, Node((COMPTA, DOSSIERS), 1), {})

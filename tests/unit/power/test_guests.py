@@ -86,6 +86,11 @@ def test_the_data_centre_may_say_how_many_stop_at_once(pve: Path) -> None:
     assert node_of(pve, cpus=32).workers == 2
 
 
+def test_a_host_without_proxmox_ve_tells_nothing_of_guests(pve: Path) -> None:
+    assert node_of(pve).told
+    assert not node_of(pve / "nowhere").told
+
+
 def test_half_a_guest_is_told_from_one_that_arrives_running(pve: Path) -> None:
     (pve / "qemu-server" / "101.conf").write_text("name: compta\nlock: migrate\n")
     half = next(live for live in node_of(pve, run=pve).guests if live.vmid == 101)
