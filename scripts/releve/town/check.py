@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from releve.town.hint import Fault
     from releve.town.model import Guest, Town
+    from releve.town.site import Host
 
 
 def cross_check(town: Town) -> Iterator[Fault]:
@@ -36,8 +37,28 @@ def _kind(
         yield where, f'host "{name}" is of kind {town.hosts[name].kind}, this needs {wanted}'
 
 
+# kind -> the playbook that sets it up, and the systems that it takes. A vault is only reached from
+# its own console: as the client of a UPS it is one of those that never log in there.
+MANAGED = {
+    "node": ("provision", {"linux"}),
+    "bay": ("provision", {"linux"}),
+    "vault": ("vault", {"linux", "other"}),
+}
+
+
+def _system(name: str, host: Host) -> Iterator[Fault]:
+    playbook, systems = MANAGED.get(host.kind, ("", {host.system}))
+    if host.system not in systems:
+        yield (
+            ("hosts", name, "system"),
+            f"playbooks/{playbook}.yml sets up each {host.kind}, and knows linux alone; a"
+            f" {host.system} host is `kind: client`",
+        )
+
+
 def _host_references(town: Town) -> Iterator[Fault]:
     for name, host in town.hosts.items():
+        yield from _system(name, host)
         yield from refer(("hosts", name, "network"), host.network, "networks", town.networks)
         for network in host.also_at:
             at = ("hosts", name, "also_at", network)

@@ -153,8 +153,7 @@ def _tiers(at: tuple[str, str], ups: Ups) -> Iterator[Fault]:
 
 def _supplies(town: Town, name: str, host: Host) -> Iterator[Fault]:
     fed_by = {ups for ups, one in town.ups.items() if name in {one.host, *one.clients}}
-    if host.host_rule and not any(name in ups.clients for ups in town.ups.values()):
-        yield ("hosts", name, "host_rule"), f"{name} is no client of a UPS and has nothing to hear"
+    yield from _rule(town, name, host)
     for ups in host.supplies:
         at = ("hosts", name, "supplies", ups)
         yield from refer(at, ups, "ups", town.ups)
@@ -166,6 +165,19 @@ def _supplies(town: Town, name: str, host: Host) -> Iterator[Fault]:
     if fed_by and host.min_supplies > count:
         wrong = f"{host.min_supplies} is more than the {count} that it has"
         yield ("hosts", name, "min_supplies"), wrong
+
+
+def _rule(town: Town, name: str, host: Host) -> Iterator[Fault]:
+    """Judge a rule that role nut_secondary would have to bring there."""
+    at = ("hosts", name, "host_rule")
+    if host.host_rule is None:
+        return
+    if not any(name in ups.clients for ups in town.ups.values()):
+        yield at, f"{name} is no client of a UPS and has nothing to hear"
+    elif host.system != "linux":
+        yield at, f"nothing of ours runs on a {host.system} host; remove it"
+    elif any(name == ups.host for ups in town.ups.values()):
+        yield at, f"{name} has the cable of a UPS and hears that one; remove it"
 
 
 def _synology(town: Town, name: str, host: Host) -> Iterator[Fault]:

@@ -19,6 +19,7 @@ from releve.town.inputs import nut
 USB = {"ups__ups1__driver": "usbhid-ups"}
 FIRST = {"driver": "usbhid-ups"}
 SYNOLOGY = {"hosts__nas__kind": "client", "hosts__nas__system": "synology"}
+RULE = {"hosts__nas__host_rule": {"planned_outage_seconds": 20, "after_seconds": 45}}
 LAB = Path(__file__).parents[3] / "inventory/lab/town.yml"
 
 
@@ -229,7 +230,7 @@ def test_a_second_path_is_a_second_monitor_and_none_may_be_missed(tmp_path: Path
 
 
 def test_a_host_rule_knows_its_peers(tmp_path: Path) -> None:
-    here = town(tmp_path, hosts__nas__host_rule={"planned_outage_seconds": 20, "after_seconds": 45})
+    here = town(tmp_path, **RULE)
     told = nut.inputs(here)
 
     assert told["nas"]["nut_secondary_host_rule_seconds"] == 45
@@ -262,6 +263,14 @@ def test_a_client_follows_its_tier_and_else_the_site(tmp_path: Path) -> None:
             {"hosts__vault__host_rule": {"planned_outage_seconds": 9, "after_seconds": 20}},
             "is no client of a UPS",
         ),
+        (
+            {"hosts__nas__kind": "client", "hosts__nas__system": "windows", **RULE},
+            "hosts.nas.host_rule: nothing of ours runs on a windows host; remove it",
+        ),
+        (
+            {"ups__ups2": {"host": "nas", **FIRST}, **RULE},
+            "hosts.nas.host_rule: nas has the cable of a UPS and hears that one; remove it",
+        ),
     ],
 )
 def test_paths_and_rules_that_lead_nowhere_are_refused(
@@ -284,6 +293,28 @@ def test_an_old_host_follows_by_its_own_means(tmp_path: Path) -> None:
 
     assert other.secondaries("ups1") == ()
     assert "nut_secondaries" not in inventory_of(other)
+
+
+@pytest.mark.parametrize(
+    ("host", "system", "playbook"),
+    [
+        ("nas", "synology", "provision"),
+        ("pve1", "other", "provision"),
+        ("vault", "windows", "vault"),
+    ],
+)
+def test_what_a_playbook_sets_up_is_linux(
+    tmp_path: Path, host: str, system: str, playbook: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        town(tmp_path, **{f"hosts__{host}__system": system})
+
+    assert f"hosts.{host}.system: playbooks/{playbook}.yml sets up each" in str(refused.value)
+    assert f"a {system} host is `kind: client`" in str(refused.value)
+
+
+def test_a_vault_that_never_logs_in_is_one_all_the_same(tmp_path: Path) -> None:
+    assert town(tmp_path, hosts__vault__system="other").hosts["vault"].kind == "vault"
 
 
 def test_a_synology_follows_what_is_called_ups(tmp_path: Path) -> None:
