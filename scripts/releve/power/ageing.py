@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import TYPE_CHECKING
 
+from releve.power.measurement import from_the_future
+
 if TYPE_CHECKING:
-    from datetime import date
+    from collections.abc import Iterator
 
 YEAR = 365.25  # days
 YOUNG_YEARS = 2  # within which nothing is taken off
@@ -36,8 +39,11 @@ def derate_of(new: float, age: Age, today: date) -> float:
     A battery loses a twentieth for each year begun after its second; past its life no more than
     six tenths are counted on. A deep measurement has the ageing until its day in its number, so
     only what came after is taken off, and for a year it also speaks for a battery past its life.
-    Without a date of installation only the age of the measurement counts.
+    Without a date of installation only the age of the measurement counts. One of a day that has
+    not come excuses no age.
     """
+    if age.measured_on is not None and from_the_future(age.measured_on, today):
+        age = replace(age, measured_on=None)
     deep = age.measured_on if age.measured_how in DEEP else None
     if age.installed is None:
         begun = age.measured_on or today
@@ -50,6 +56,23 @@ def derate_of(new: float, age: Age, today: date) -> float:
     if is_old and (deep is None or (today - deep).days > FRESH_DAYS):
         share = min(share, OLD)
     return round(max(LEAST, share), 4)
+
+
+def days_to_come(today: str | None, installed: str | None, measured: str | None) -> Iterator[str]:
+    """Yield a sentence for each day that has not come: from there on nothing would ever be old."""
+    if today is None:
+        return
+    now = date.fromisoformat(today)
+    days = (
+        ("battery_installed", installed, "write the day that is on the battery"),
+        ("the record of the measurement: on:", measured, "measure it anew"),
+    )
+    for what, text, remedy in days:
+        if text is not None and from_the_future(date.fromisoformat(text), now):
+            yield (
+                f"{what} {text} is in the future, by the clock of the host that reckons ({today}):"
+                f" set that, if it is wrong, else {remedy}"
+            )
 
 
 def _years_begun(begin: date, end: date) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 from releve.errors import ExitCode
 from releve.power import hands
-from releve.power.ageing import Age, derate_of
+from releve.power.ageing import Age, days_to_come, derate_of
 from releve.power.stock import numbers_of
 from releve.power.stops import BACKUP_STOP, PLAIN, TOOLS, Guest, Span, guest_of, seconds, spans
 from releve.power.supply import Battery, Site, deaf
@@ -303,8 +303,7 @@ def _faults(one: Settings, need: int, trigger: int, usable: int | None) -> list[
             for name, carries in {**one.batteries, one.ups: one.capacity_seconds}.items()
         }
         faults.extend(deaf(one.clients, Site(one.ups, batteries, need, one.hostsync)))
-    if one.today and one.battery_installed and one.battery_installed > one.today:
-        faults.append(f"battery_installed {one.battery_installed} is in the future")
+    faults.extend(days_to_come(one.today, one.battery_installed, one.record.get("on")))
     if one.ondelay <= one.offdelay:
         faults.append(f"ondelay {one.ondelay} s must be more than offdelay {one.offdelay} s")
     if not 1 <= one.min_supplies <= one.supplies:

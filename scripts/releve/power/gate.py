@@ -8,6 +8,7 @@ library only.
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from releve.power.lint.host import look as look_at_host
 from releve.power.lint.read import read_directory
 from releve.power.lint.units import read_units
 from releve.power.lint.verdict import judge
-from releve.power.measurement import known_of
+from releve.power.measurement import from_the_future, known_of
 from releve.power.starters import Starter, starters
 from releve.power.trusted import Trust, trust_of
 from releve.power.upsd import Upsd
@@ -171,10 +172,18 @@ def _once(config: Config, guard: Guard, waited: float) -> UpsLook:
 
 
 def _record(config: Config, ups: str) -> tuple[Measurement | None, str]:
+    """Return what was measured, and why it does not count; a record of tomorrow proves nothing."""
     try:
-        return known_of(ups, config.measured), ""
+        record = known_of(ups, config.measured)
     except InputError as error:
         return None, str(error)
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    if record is not None and from_the_future(record.on, today):
+        return None, (
+            f"the record is of {record.on}, in the future of this host's clock ({today}): not"
+            " proved"
+        )
+    return record, ""
 
 
 def passed(checks: Sequence[Check]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
@@ -38,6 +38,12 @@ def test_an_old_measurement_does_not_speak_for_a_battery_past_its_life() -> None
     age = Age(date(2021, 1, 1), measured_on=date(2025, 6, 1), measured_how="plug-pull")
 
     assert derate_of(0.8, age, TODAY) == 0.6
+
+
+def test_a_measurement_of_a_day_that_has_not_come_excuses_no_age() -> None:
+    age = Age(date(2015, 1, 1), measured_on=TODAY + timedelta(days=2), measured_how="deep")
+
+    assert derate_of(0.8, age, TODAY) == derate_of(0.8, Age(date(2015, 1, 1)), TODAY)
 
 
 def test_without_a_date_of_installation_the_measurement_ages() -> None:

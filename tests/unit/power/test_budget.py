@@ -216,6 +216,23 @@ def test_an_old_battery_is_counted_on_less_and_says_so() -> None:
     assert budget_of(but(battery_installed="2026-01-01", today="2026-12-01")).derate == 0.8
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"battery_installed": "2026-12-03"}, "battery_installed 2026-12-03 is in the future"),
+        ({"record": {"on": "2026-12-03"}}, "measurement: on: 2026-12-03 is in the future"),
+    ],
+)
+def test_a_day_that_has_not_come_is_refused(changed: dict[str, Any], told: str) -> None:
+    assert told in budget_of(but(today="2026-12-01", **changed)).faults[0]
+
+
+def test_a_clock_that_is_a_little_behind_is_no_fault() -> None:
+    ahead = but(today="2026-12-01", battery_installed="2026-12-02", record={"on": "2026-12-02"})
+
+    assert budget_of(ahead).faults == []
+
+
 def test_the_timeline_has_every_step_and_guest_in_its_place() -> None:
     laid = {span.name: (span.begin, span.end) for span in timeline(GOOD, expected=False)}
 

@@ -37,6 +37,7 @@ ONE = Settings(
         {"name": "compta", "order": 1, "stop_seconds": 60, "vmid": 101, "kind": "qemu"},
         {"name": "dossiers", "order": 2, "stop_seconds": 90, "vmid": 102, "kind": "qemu"},
     ],
+    today="2026-11-02",
 )  # fmt: skip
 COMPTA = Live(Guest("compta", 1, 60, 101), 101)
 DOSSIERS = Live(Guest("dossiers", 2, 90, 102), 102)
@@ -92,7 +93,7 @@ def test_only_proxmox_ve_can_tell_that_a_guest_is_gone(told: bool, gone: int) ->
 def test_a_host_without_proxmox_ve_still_ages() -> None:
     old = dataclasses.replace(ONE, capacity_seconds=650, battery_installed="2015-01-01")
     deployed = as_json(dataclasses.replace(old, today="2015-02-01"))
-    deployed["settings"]["today"] = None
+    deployed["settings"]["today"] = None  # as a deploy leaves it: the host's own day counts
     watched = watch("ups1", deployed, {}, Node((), 1, told=False), {})
 
     assert "the battery carries" in watched.faults[0]

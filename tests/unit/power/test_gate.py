@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -163,6 +164,21 @@ def test_a_real_answer_is_looked_at_once(tmp_path: Path, upsd: SmallUpsd) -> Non
     assert clock.slept == []
     assert (seen.mode, seen.sections, seen.flag_exists) == ("netserver", ("ups1",), False)
     assert failed(seen) - {"nut-files"} == set()  # 192.0.2.11 is not of this machine
+
+
+@pytest.mark.parametrize(("days", "counts"), [(0, True), (1, True), (2, False), (400, False)])
+def test_a_record_of_a_day_that_has_not_come_proves_nothing(
+    tmp_path: Path, upsd: SmallUpsd, days: int, counts: bool
+) -> None:
+    day = datetime.datetime.now(tz=datetime.UTC).date() + datetime.timedelta(days=days)
+    config = host(tmp_path, primary(), upsd)
+    config.measured.mkdir(exist_ok=True)
+    record(on=day.isoformat()).write(config.measured / "ups1.json")
+
+    measured = check(look(config, Clock().outside()), "measured")
+
+    assert measured.verdict == ("passed" if counts else "warning")
+    assert counts or f"the record is of {day}, in the future of this host's clock" in measured.value
 
 
 def test_a_client_that_comes_late_is_waited_for(tmp_path: Path, upsd: SmallUpsd) -> None:
