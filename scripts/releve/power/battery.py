@@ -21,17 +21,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from releve.errors import LaterError, RefusedError, ReleveError
 from releve.power import whole
+from releve.power.backstop import UPSSCHED, timer_of
 from releve.power.measure import draining_words
-from releve.power.measuring import (
-    FOLDER,
-    HOLD,
-    KNOWN,
-    SPARE_SECONDS,
-    UPSSCHED,
-    begin,
-    text_of,
-    timer_of,
-)
+from releve.power.measuring import FOLDER, HOLD, KNOWN, SPARE_SECONDS, begin, text_of
 from releve.power.sampling import SHOW_SECONDS, Device, Journal, Request, UpsOfHost, command_for
 from releve.power.spool import SPOOL, Alarm, raise_alarm
 

@@ -14,7 +14,6 @@ import fcntl
 import json
 import logging
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from releve.errors import CheckError, RefusedError, ReleveError
 from releve.power import guests, tasks
+from releve.power.backstop import UPSSCHED, timer_of
 from releve.power.gate import CONFIG, Config
 from releve.power.gate_checks import LOOPBACK
 from releve.power.measure import FULL_PERCENT, record_of
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 FOLDER = Path("/var/lib/releve-measure")
 HOLD = Path("/run/releve-measure")
 KNOWN = Path("/etc/releve/measured")
-UPSSCHED = Path("/etc/nut/upssched.conf")
 COPIES = Path("/var/lib/releve/migrate")  # /RUN/DISK/lock, held by who copies
 QUICK_PERCENT = 50  # of charge, below which not even a quick test is made
 SPARE_SECONDS = 30  # before the timer of the time on battery: a test has to be over by then
@@ -99,13 +98,6 @@ def refusals(
                 f" end it before {timer - SPARE_SECONDS} s, or hold that timer while you are there"
             )
     return found
-
-
-def timer_of(ups: str, text: str) -> int | None:
-    """Return after how many seconds on battery upssched acts, by its own configuration."""
-    form = rf"^\s*AT\s+ONBATT\s+(?:{re.escape(ups)}@\S+|\*)\s+START-TIMER\s+\S+\s+(\d+)"
-    found = [int(one) for one in re.findall(form, text, re.MULTILINE)]
-    return min(found) if found else None
 
 
 def copied_now(state: Path = COPIES, locks: Path = Path("/proc/locks")) -> list[str]:

@@ -4,7 +4,8 @@ A power event opens at the first look that finds the UPS on battery or in a forc
 when this host itself is forced down. It is on disk before anything else happens, survives reboots,
 and closes when every expected host has been logged in without a break for a while. While it is open
 and the mains are steady, whoever is missing is woken, again and again; never while the UPS says
-FSD, since a host woken then is sent down at once.
+FSD, since a host woken then is sent down at once. Beside upssched, it counts the time on battery
+(`releve.power.backstop`).
 
 Standard library only; tagged "runs for ever": keep it small.
 """
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from releve.errors import InputError, ReleveError
 from releve.power import whole
+from releve.power.backstop import ON_LINE, Backstop
 from releve.power.instant import Instant
 from releve.power.readings import FULL, number
 from releve.power.upsd import PORT as UPSD_PORT
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 POLL = 1.0  # seconds between two looks at the UPS
 MAC_OCTETS = 6
 WAKE_PORT = 9
-ON_LINE = {"OL", "TRIM", "BOOST"}  # some drivers say the latter two alone
 LOG = logging.getLogger("rewake")
 
 
@@ -82,6 +83,11 @@ class Config:
     def forced_file(self) -> Path:
         """The file that is there while the UPS says FSD, and holds when it was first seen to."""
         return self.event_file.with_name(f"forced-{self.ups}")
+
+    @property
+    def battery_file(self) -> Path:
+        """The file that is there while the UPS is on battery, and holds since when."""
+        return self.alive_file.with_name(f"battery-{self.ups}")
 
     def forced_for(self, now: Instant) -> float | None:
         """Return for how many seconds of this boot the UPS has said FSD; None: not known."""
@@ -169,11 +175,14 @@ class Rewake:
         wake_host: Callable[[Host, str], None] = wake,
         clock: Callable[[], float] = time.monotonic,
         log: Callable[[str], None] = LOG.info,
+        *,
+        backstop: Backstop | None = None,
     ) -> None:
         """Take up an event that an earlier life has left open."""
         self.config, self._ask, self._wake, self._clock, self._log = (
             config, ask, wake_host, clock, log,
         )  # fmt: skip
+        self._backstop = backstop or Backstop(config.ups, config.battery_file, log)
         self.open = self._kept = config.event_file.exists()
         self._told = False
         self._started = clock()
@@ -194,8 +203,10 @@ class Rewake:
         except NoAnswerError:
             self._steady_since = self._complete_since = None
             self._round.clear()
+            self._backstop.look(frozenset())
             return
         self._alive()
+        self._backstop.look(look.status)
         self._note_forced("FSD" in look.status)
         if look.status & {"OB", "FSD"}:
             self._open_event("on battery" if "OB" in look.status else "forced shutdown")

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from releve.errors import InputError, ReleveError
 from releve.power import stop_history, tasks
+from releve.power.backstop import UPSSCHED, timer_of
 from releve.power.battery import Outcome, outcomes
 from releve.power.doubts import sentences
 from releve.power.ladder import Known, rung_of, warnings_of
-from releve.power.measuring import UPSSCHED, timer_of
 from releve.power.notify import Config as Targets
 from releve.power.notify import Tried
 from releve.power.readings import OWN_LOW, read

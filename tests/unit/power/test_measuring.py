@@ -12,6 +12,7 @@ from tests.unit.power.small_upsd import SmallUpsd, serving
 
 from releve.errors import RefusedError
 from releve.power import measuring, sampling
+from releve.power.backstop import timer_of
 from releve.power.measurement import Measurement, known_of
 from releve.power.measuring import (
     alone,
@@ -21,7 +22,6 @@ from releve.power.measuring import (
     left_over,
     refusals,
     shown,
-    timer_of,
     who_would_be_cut,
 )
 from releve.power.readings import read

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from releve.power.backstop import Backstop
+from releve.power.instant import Instant
 from releve.power.rewake import Config, Host, Rewake, ask_upsd, wake
 from releve.power.upsd import NoAnswerError
 
@@ -80,7 +82,7 @@ class Site:
     woken: list[tuple[float, str]] = field(default_factory=list)
     rewake: Rewake | None = None
 
-    def start(self) -> Site:
+    def start(self, backstop: Backstop | None = None) -> Site:
         config = Config(
             ups="ups1",
             hosts=self.hosts,
@@ -101,6 +103,7 @@ class Site:
             config,
             wake_host=lambda host, _broadcast: self.woken.append((self.now, host.name)),
             clock=lambda: self.now,
+            backstop=backstop,
         )
         return self
 
@@ -422,6 +425,51 @@ def test_it_shows_that_it_lives_only_while_it_understands_the_ups(site: Site) ->
     site.upsd.stale = False
     site.run(2)
     assert alive.exists()
+
+
+def test_the_time_on_battery_is_counted_through_silence_until_the_mains_are_back(
+    site: Site, upsd: Upsd
+) -> None:
+    kept = site.event_file.with_name("battery-ups1")
+    upsd.status = "OB DISCHRG"
+    site.run(2)
+    since = kept.read_text()
+    upsd.stale = True
+    site.run(4)
+    assert kept.read_text() == since
+
+    upsd.stale, upsd.status = False, "OL"
+    site.run(6)
+    assert not kept.exists()
+
+
+def test_each_look_goes_to_the_clock_of_the_time_on_battery(site: Site, upsd: Upsd) -> None:
+    called: list[str] = []
+
+    def ask(ups: str) -> bool:
+        called.append(ups)
+        return True
+
+    conf = site.event_file.with_name("upssched.conf")
+    conf.write_text("AT ONBATT ups1@localhost START-TIMER on-battery-ups1 20\n")
+    site.start(
+        Backstop(
+            "ups1",
+            site.event_file.with_name("battery-ups1"),
+            lambda _line: None,
+            ask,
+            now=lambda: Instant(0.0, site.now, "boot"),
+            upssched=conf,
+        )
+    )
+    upsd.status = "OB"
+    site.run(15)
+    upsd.stale = True
+    site.run(25)
+    assert called == []
+
+    site.run(40)
+    assert called == ["ups1"]
 
 
 def test_upsd_that_is_away_is_no_answer(site: Site, tmp_path: Path) -> None:
