@@ -24,13 +24,15 @@ VARIABLES: dict[str, Any] = {
 GUESTS = {"stdout": "pve-guests.service enabled"}
 
 
-def written(*, guests: bool = False, **changed: Any) -> dict[str, str]:
+def written(
+    *, guests: bool = False, seen: dict[str, Any] | None = None, **changed: Any
+) -> dict[str, str]:
     """Return each file that the role writes as text; the zipapp is left out."""
-    seen = {
+    found = {
         "__nut_secondary_guests_unit": GUESTS if guests else {"stdout": ""},
         "__nut_secondary_device": {"stat": {"exists": False}},
     }
-    files = RoleRun("nut_secondary", {**VARIABLES, **changed}, seen).run()
+    files = RoleRun("nut_secondary", {**VARIABLES, **changed}, found | (seen or {})).run()
     return {one.path: one.data.decode() for one in files if not one.path.endswith(".pyz")}
 
 
@@ -53,6 +55,24 @@ def test_one_user_for_all_servers_is_said_once() -> None:
     files = written(nut_secondary_monitor=every, nut_secondary_monitors=[plain], **given)
 
     assert monitors(files) == ['MONITOR ups@192.0.2.9 1 monuser "secret" secondary']
+
+
+def test_nothing_is_touched_in_a_power_cut() -> None:
+    def says(status: str) -> dict[str, Any]:
+        return {"__nut_secondary_mains": {"results": [{"item": OURS, "stdout": status}]}}
+
+    for status in ("OL CHRG", ""):  # nobody answers where nothing is installed yet
+        assert monitors(written(seen=says(status)))
+    for status in ("OB DISCHRG", "FSD OL"):
+        with pytest.raises(RefusedError, match=f"ups1 says {status}: nothing was touched"):
+            written(seen=says(status))
+
+
+def test_a_monitor_that_fails_is_started_for_ever() -> None:
+    drop_in = written()["/etc/systemd/system/nut-monitor.service.d/releve.conf"]
+
+    assert "StartLimitIntervalSec=0\n" in drop_in
+    assert "RestartSec=1s\n" in drop_in  # five in 10 s is what the limit takes
 
 
 @pytest.mark.parametrize(

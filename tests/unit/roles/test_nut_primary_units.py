@@ -1,0 +1,51 @@
+"""What systemd is told of NUT's own units, and whom the role asks before it touches any of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+from tests.unit.power.test_stock import PRIMARY
+from tests.worlds.role import ROLES, RoleRun
+
+
+@pytest.mark.parametrize(
+    "unit", ["nut-monitor.service", "nut-driver@.service", "nut-server.service"]
+)
+def test_what_guards_a_host_is_started_again_for_ever(unit: str) -> None:
+    variables = {**PRIMARY, "nut_primary_stop_seconds": 60}
+    files = RoleRun("nut_primary", variables, {"__nut_primary_guests_unit": {"stdout": ""}}).run()
+    (drop_in,) = (one.data.decode() for one in files if one.path.endswith(f"/{unit}.d/releve.conf"))
+
+    unit_part, _, service = drop_in.partition("[Service]")
+    assert "\nStartLimitIntervalSec=0\n" in unit_part
+    assert "\nRestartSec=1s\n" in service
+
+
+def test_each_ups_of_a_primary_is_asked_before_anything_is_touched() -> None:
+    folder = ROLES / "nut_primary/tasks"
+    order = [
+        one["ansible.builtin.import_tasks"]
+        for one in yaml.safe_load((folder / "main.yml").read_text())
+        if "ansible.builtin.import_tasks" in one
+    ]
+    assert order.index("preflight.yml") < order.index("install.yml")
+
+    tasks = yaml.safe_load((folder / "preflight.yml").read_text())
+    (task,) = (one for one in tasks if "ansible.builtin.include_role" in one)
+    assert task["ansible.builtin.include_role"]["tasks_from"] == "mains.yml"
+    remote = {"ups": "other", "server": "192.0.2.12"}
+    variables: dict[str, Any] = {
+        "nut_primary_devices": [{"name": "ups1"}],
+        "__nut_primary_virtual": ["ups1-site"],
+        "nut_primary_remote": [remote],
+    }
+    text = trust_as_template(task["vars"]["nut_secondary_monitors"])
+    assert Templar(loader=DataLoader(), variables=variables).template(text) == [
+        {"ups": "ups1", "server": "localhost"},
+        {"ups": "ups1-site", "server": "localhost"},
+        remote,
+    ]
