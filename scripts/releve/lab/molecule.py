@@ -5,8 +5,10 @@ Only Molecule's exit code is believed; what it printed is in `build/lab/log/mole
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -80,14 +82,24 @@ def test(lab: Lab, roles: Sequence[str], tell: Callable[[Result], None]) -> list
     """Run the scenarios; `tell` hears of each when it ends. The lab's lock is the caller's."""
     extra.ensure_workstation(lab)
     results = []
+    running: set[subprocess.Popen[bytes]] = set()
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-        for result in pool.map(lambda one: _test(lab, *one), scenarios(lab.root, roles)):
-            tell(result)
-            results.append(result)
+        try:
+            for result in pool.map(
+                lambda one: _test(lab, running, *one), scenarios(lab.root, roles)
+            ):
+                tell(result)
+                results.append(result)
+        except BaseException:
+            # No thread of the pool hears of it, and all of them are waited for.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in tuple(running):
+                _end(process, signal.SIGTERM)
+            raise
     return results
 
 
-def _test(lab: Lab, role: str, scenario: str) -> Result:
+def _test(lab: Lab, running: set[subprocess.Popen[bytes]], role: str, scenario: str) -> Result:
     place = lab.state / "molecule" / f"{role}-{scenario}"
     shutil.rmtree(place, ignore_errors=True)
     copy = place / "roles" / role
@@ -100,7 +112,8 @@ def _test(lab: Lab, role: str, scenario: str) -> Result:
     log = lab.logs / f"molecule-{scenario_name(copy / 'molecule' / scenario)}.log"
     argv = ["molecule", "--base-config", str(lab.root / ".config/molecule/config.yml"), "test"]
     begun = time.monotonic()
-    code = _run(lab.workstation([*argv, "--scenario-name", scenario]), copy, env, log)
+    words = lab.workstation([*argv, "--scenario-name", scenario])
+    code = _run(words, copy, env, log, running)
     extra.scenario_down(
         lab, scenario_name(copy / "molecule" / scenario), copy / "molecule" / scenario
     )
@@ -108,19 +121,37 @@ def _test(lab: Lab, role: str, scenario: str) -> Result:
     return Result(role, scenario, code, time.monotonic() - begun, log)
 
 
-def _run(argv: Sequence[str], folder: Path, env: Mapping[str, str], log: Path) -> int:
+def _run(
+    argv: Sequence[str],
+    folder: Path,
+    env: Mapping[str, str],
+    log: Path,
+    running: set[subprocess.Popen[bytes]],
+) -> int:
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            argv,
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process,
+    ):
+        running.add(process)
         try:
-            return subprocess.run(
-                argv,
-                cwd=folder,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=PATIENCE_SECONDS,
-                check=False,
-            ).returncode
+            return process.wait(timeout=PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
+            _end(process, signal.SIGKILL)
             return 124
+        finally:
+            running.discard(process)
+
+
+def _end(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send a signal to a program and all that it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
