@@ -16,6 +16,7 @@ from typing import Any
 from releve.errors import ExitCode
 from releve.power import hands
 from releve.power.ageing import Age, days_to_come, derate_of
+from releve.power.lack import Lack, too_small
 from releve.power.stock import numbers_of
 from releve.power.stops import BACKUP_STOP, PLAIN, TOOLS, Guest, Span, guest_of, seconds, spans
 from releve.power.supply import Battery, Site, deaf
@@ -49,8 +50,9 @@ class Settings:
     `abort_seconds` go before the guests' stop, for the end of backups. `supplies` of the primary,
     of which it cannot do without `min_supplies`; `measured_alone`: with the whole load on this UPS.
     `derate` is that of a new battery when dates are given, ISO dates all of them; `record` is what
-    was measured of the UPS (its `on` and `how` count here). The last four bear on what
-    stock NUT is told, not on the budget.
+    was measured of the UPS (its `on` and `how` count here, and what it says of the cut). `device`
+    is what `hands` asks for; `accept`: what somebody has taken on himself, by name, with the
+    reason. The last four bear on what stock NUT is told, not on the budget.
     """
 
     capacity_seconds: int | None
@@ -79,6 +81,8 @@ class Settings:
     battery_installed: str | None = None
     battery_life_months: int = 48
     record: dict[str, Any] = field(default_factory=dict)
+    device: dict[str, Any] = field(default_factory=dict)
+    accept: dict[str, Any] = field(default_factory=dict)
     today: str | None = None
     mode: str = "stock"
     thresholds: str = "ladder"
@@ -280,7 +284,7 @@ def _warnings(one: Settings, derate: float) -> list[str]:
     unknown = [guest["name"] for guest in one.guests if guest.get("measured_seconds") is None]
     if unknown:
         warnings.append(f"no stop was measured yet of {', '.join(unknown)}: the worst is expected")
-    return [*warnings, *hands.needed_by(one.clients, one.record)]
+    return [*warnings, *hands.notes(one.device, one.clients, one.record, one.accept)]
 
 
 def _faults(one: Settings, need: int, trigger: int, usable: int | None) -> list[str]:
@@ -288,7 +292,7 @@ def _faults(one: Settings, need: int, trigger: int, usable: int | None) -> list[
     faults = []
     wanted = trigger + one.ride_through_seconds
     if usable is not None and usable < wanted:
-        faults.append(_too_small(one, need, trigger, usable))
+        faults.append(too_small(one, Lack(need, trigger, usable, _derate(one), _capacity(one))))
     faults.extend(
         f"{guest.name} has no time of its own to stop (down), so {guest.limit} s count: "
         "set its stop_seconds"
@@ -311,29 +315,7 @@ def _faults(one: Settings, need: int, trigger: int, usable: int | None) -> list[
             f"MINSUPPLIES {one.min_supplies} with {one.supplies} power supplies cannot be: "
             f"1 to {one.supplies}"
         )
-    return faults
-
-
-def _too_small(one: Settings, need: int, trigger: int, usable: int) -> str:
-    wanted = trigger + one.ride_through_seconds
-    slowest = sorted(_guests(one.guests), key=lambda guest: -guest.limit)[:3]
-    names = ", ".join(f"{guest.name} {guest.limit} s" for guest in slowest)
-    derate, capacity = _derate(one), _capacity(one)
-    less = math.ceil((wanted - usable) / one.margin)
-    measured = f"{capacity} s measured x {derate:g}"
-    if capacity != one.capacity_seconds:
-        measured = (
-            f"{capacity} s x {derate:g}: its {one.capacity_seconds} s were measured while "
-            f"{one.supplies} supplies shared the load; if it carried all of it then, say "
-            "measured_alone: true"
-        )
-    return (
-        f"the shutdown needs {need} s (x {one.margin:g} = {trigger} s) after "
-        f"{one.ride_through_seconds} s of waiting for the mains, together {wanted} s; the "
-        f"battery carries {usable} s ({measured}): "
-        f"lower stop_seconds ({names or 'of the hosts'}) by {less} s in all, "
-        f"or fit a battery that is measured at {math.ceil(wanted / derate)} s"
-    )
+    return [*faults, *hands.faults(one.device, one.clients, one.record, one.accept)]
 
 
 def _client_faults(one: Settings, client: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -16,6 +17,11 @@ SNMP = {
     "options": {"snmp_version": "v3", "secLevel": "authNoPriv", "secName": "nut"},
     "capacity_seconds": 1200,
 }
+TAKEN = {"UC_NETWORK_DRIVER_KILLPOWER": "the caretaker has a key"}
+CLIENT = {
+    "name": "nas", "address": "192.0.2.12", "mac": "", "stop_seconds": 45, "logs_in": True,
+    "devices": ["ups1"], "paths": [{"via": "cable", "powered_by": "ups1"}],
+}  # fmt: skip
 VARIABLES: dict[str, Any] = {
     "nut_primary_password": "k3vQ8wZr-T1xN_b7Yh2mLd9s",
     "nut_primary_secondary_password": "u6Jf0pRz_W4cGq8Xa-E1tBn5",
@@ -58,12 +64,29 @@ def test_a_target_of_alarms_that_is_none_is_not_shown() -> None:
 def test_secret_options_go_into_ups_conf() -> None:
     given = {"ups1": {"authPassword": "not-for-everybody"}}
 
-    conf = written(nut_primary_devices=[SNMP], nut_primary_secret_options=given)
+    conf = written(
+        nut_primary_devices=[SNMP], nut_primary_secret_options=given, nut_primary_accept=TAKEN
+    )
 
     assert '  authPassword = "not-for-everybody"\n' in conf["/etc/nut/ups.conf"]
     assert [path for path, text in conf.items() if "not-for-everybody" in text] == [
         "/etc/nut/ups.conf"
     ]
+
+
+def test_a_ups_on_the_network_is_refused_until_somebody_takes_it() -> None:
+    """The notes of the budget are shown at each run, and kept on the host with it."""
+    given = {"nut_primary_devices": [SNMP], "nut_primary_clients": [CLIENT]}
+    passwords = {"nut_primary_secret_options": {"ups1": {"authPassword": "not-for-everybody"}}}
+
+    with pytest.raises(RefusedError, match=r"^ups1: its cut .*snmp-ups.*nas stays dark.*USB"):
+        written(**given, **passwords)
+    files = written(**given, **passwords, nut_primary_accept=TAKEN)
+
+    kept = json.loads(files["/etc/releve/power-budget.json"])["ups1"]
+    assert kept["faults"] == []
+    (said,) = [one for one in kept["warnings"] if "the caretaker has a key" in one]
+    assert said.startswith("nas stays dark until somebody presses the button")
 
 
 def test_another_server_may_have_an_ipv6_address() -> None:

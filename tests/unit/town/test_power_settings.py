@@ -123,6 +123,17 @@ def test_a_ups_that_is_none_is_named_with_those_that_are(tmp_path: Path) -> None
         settings_of(load_town(town_in(tmp_path)), "ups9")
 
 
+def test_a_ups_on_the_network_is_seen_before_any_host_is_asked(tmp_path: Path) -> None:
+    taken = "nut_primary_accept: {UC_NETWORK_DRIVER_KILLPOWER: the caretaker has a key}\n"
+    for given, many in ({}, 1), ({"group_vars__all__x_yml": taken}, 0):
+        file = town_in(tmp_path, **given)
+        text = file.read_text().replace("driver: usbhid-ups", "driver: snmp-ups")
+        file.write_text(text.replace("port: auto", "port: 192.0.2.9"))
+
+        faults = budget_of(settings_of(load_town(file), "ups1")).faults
+        assert len([one for one in faults if "snmp-ups" in one]) == many
+
+
 def test_the_role_hands_over_what_the_settings_take() -> None:
     tasks = yaml.safe_load((CHECKOUT / "roles/nut_primary/tasks/budget.yml").read_text())
     handed = next(task["vars"]["__nut_primary_settings"] for task in tasks if "vars" in task)

@@ -296,7 +296,7 @@ def usb_number(one: Section) -> Iterator[Spot]:
 @looks.at_each_device
 def network_driver(one: Section) -> Iterator[Spot]:
     """Find a UPS that the late hook cannot reach."""
-    if one.driver in drivers.NETWORK:
+    if drivers.over_network(one.driver or "", one.value("port") or ""):
         yield _at_driver(one)
 
 
