@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 @click.option("--no-hold", is_flag=True, help="Let the timer of the time on battery count.")
 @click.option("--end", is_flag=True, help="End the deep test that goes on; fetch its record.")
 @click.option("--collect", is_flag=True, help="Only fetch the record of one that has ended.")
+@click.option("--saw", is_flag=True, help="Say what the output did at the end of the last pull.")
 @click.option("--check", "only_check", is_flag=True, help="Only say what would happen, or why not.")
 @click.pass_context
 def command(
     ctx: click.Context, ups: str, how: How | None, *, yes: bool, stop_charge: float | None,
-    no_hold: bool, end: bool, collect: bool, only_check: bool, as_json: bool,
+    no_hold: bool, end: bool, collect: bool, saw: bool, only_check: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Measure UPS on its host and keep the record beside the town file.
 
@@ -42,7 +43,7 @@ def command(
     if ups not in town.ups:
         message = f"{town.file.name}: ups: there is no {ups}; name one of {', '.join(town.ups)}"
         raise InputError(message)
-    if how is None and not (end or collect):
+    if how is None and not (end or collect or saw):
         message = "power measure: say how: --how quick, deep or plug-pull"
         raise InputError(message)
     if stop_charge is not None and how != "deep":
@@ -55,13 +56,16 @@ def command(
         return ExitCode.DONE
     if end:
         remote.end()
-    elif not collect and not remote.running():
+    elif not (collect or saw) and not remote.running():
         for line in remote.plan():
             say(line)
         if how == "deep" and not yes:
             message = f"{ups}: a deep test drains the battery; add --yes to agree to it"
             raise RefusedError(message)
-    made = remote.collected() if collect else remote.run(attended=yes)
+    if saw:
+        made = remote.asked_what_was_seen()
+    else:
+        made = remote.collected() if collect else remote.run(attended=yes)
     file = town.folder / "measured" / f"{ups}.json"
     made.write(file)
     click.echo(made.as_json() if as_json else "\n".join([*verdict(made), f"kept in {file}"]))

@@ -76,12 +76,24 @@ def _measured(name: str, state: dict[str, Any], evidence: Evidence) -> None:
             seen = cuts[-1]["ob_seen_seconds"]
             good = seen is not None and seen <= 10  # noqa: PLR2004  # OB_WITHIN_SECONDS
             evidence.check(f"{name}.on-battery-seen", good, seen, unit="s", limit=10)
+        if (cut := _cut(record)) is not None:
+            evidence.check(f"{name}.output-cut", passed=True, value=cut)
     if capacity is not None:
         least = record["until"] in {"test-end", "stopped"}
         note = "at least" if least else ""
         evidence.check(
             f"{name}.capacity-measured", passed=True, value=capacity, unit="s", note=note
         )
+
+
+def _cut(record: dict[str, Any]) -> str | None:
+    """Return what was seen of the cut; None: nobody saw, a command that is offered is no proof."""
+    if record.get("returned") is False:
+        return "stays-off"
+    if record.get("cuts_on_line") is False:
+        return "ignored-on-line"
+    cut: str | None = record.get("cut")
+    return None if cut == "offered" else {"proven": "seen-cut", "none": "never-cut"}.get(cut or "")
 
 
 def _tests(name: str, state: dict[str, Any], evidence: Evidence) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from releve.command import CommandError
 from releve.errors import CheckError, LaterError, RefusedError
+from releve.power.hands import cut_in_words
 from releve.power.measurement import OB_WITHIN_SECONDS, Measurement
 from releve.power.notify import code_of
 from releve.ssh import Ssh
@@ -51,6 +52,14 @@ CHECKLIST = (
     "Nothing is going on that must not be cut short: no update, no backup, no move of a guest.",
     "The hosts power on by themselves when the power comes back, or somebody can press the button.",
 )
+
+
+# Asked after a pull at whose end the site went down; what nobody saw is not known, and stays so.
+LOOKED = "Did you see what the output of {ups} did once the last host had stopped?"
+WENT = "Did the output go off then, before the battery was empty?"
+ON_LINE = "Was the plug back by then?"
+CAME = "Did the output come on again by itself?"
+LATER = "Once all is back, say what its output did: releve power measure UPS --saw"
 
 
 class AwayError(LaterError):
@@ -158,6 +167,7 @@ class Remote:
     wait: Callable[[str], None]
     sleep: Callable[[float], None] = time.sleep
     away: float = 0.0
+    went_down: bool = False  # in a pull, the host itself
 
     def running(self) -> bool:
         """Whether a measurement of this UPS goes on there, or was cut off in this life of it."""
@@ -193,7 +203,8 @@ class Remote:
                 f"{ups}: it goes on at its host: call it again to follow it; --end ends a deep test"
             )
             raise
-        return self.collected()
+        made = self.collected()
+        return self.asked_what_was_seen() if self.went_down else made
 
     def collected(self) -> Measurement:
         """Return the record that is there now; raises CheckError when there is none."""
@@ -203,6 +214,25 @@ class Remote:
             message = f"{ups}: nothing was measured"
             raise CheckError(message)
         return Measurement.parse(content, f"{ups} on its host")
+
+    def asked_what_was_seen(self) -> Measurement:
+        """Ask what the output did at the end of the last pull, and keep it in the record."""
+        words = self._answers()
+        if not words:
+            self.tell(f"{self.asked.ups}: of its cut nothing new is known. {LATER}")
+            return self.collected()
+        content = self.host.call("measure", "saw", self.asked.ups, *words)
+        return Measurement.parse(content, f"{self.asked.ups} on its host")
+
+    def _answers(self) -> list[str]:
+        if not self.confirm(LOOKED.format(ups=self.asked.ups)):
+            return []
+        went, on_line = self.confirm(WENT), self.confirm(ON_LINE)
+        if not went:
+            # With the mains there it may be a UPS that cuts on battery alone.
+            return ["--on-line", "no"] if on_line else ["--cut", "none"]
+        words = ["--cut", "proven", "--returned", "yes" if self.confirm(CAME) else "no"]
+        return [*words, "--on-line", "yes"] if on_line else words
 
     def _ask_checklist(self) -> None:
         for sentence in CHECKLIST:
@@ -219,10 +249,15 @@ class Remote:
                 continue
             new = shown["begin"] is not None and shown["begin"] != earlier
             if new:
+                # Not running and without an end: it is over with the life of its host.
+                lost = shown["end"] is None and not shown["running"]
+                self.went_down = lost and shown["request"]["how"] == "plug-pull"
                 after = shown["total"]
                 self._progress(shown)
             # Not running and without an end: its host was started anew, and it is over with that.
             if new and (shown["end"] is not None or not shown["running"]):
+                if any("FSD" in (one["status"] or ()) for one in shown["samples"]) and not lost:
+                    self.tell(f"{self.asked.ups}: the site goes down. {LATER}")
                 return
             silent = 0 if new and shown["alive"] else silent + 1
             if silent > SILENT_LOOKS:
@@ -329,7 +364,7 @@ def verdict(made: Measurement) -> list[str]:
         )
     elif made.mains_proven is None:
         lines.append("no real cut was seen yet: pull the plug once (--how plug-pull)")
-    return lines
+    return [*lines, f"its output: {cut_in_words(made)}"]
 
 
 def try_alarms(host: Host, ask: Callable[[str], str] | None) -> list[dict[str, Any]]:

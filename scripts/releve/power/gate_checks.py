@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from releve.power.delays import Device, is_cyberpower
 from releve.power.doubts import DOUBTS
+from releve.power.hands import cut_in_words
 from releve.power.lint.drivers import OURS
 from releve.power.readings import number, read, seconds_of
 from releve.power.thresholds import LB_DOUBTED
@@ -206,6 +207,8 @@ def _ups_checks(ups: UpsLook, *, primary: bool) -> Iterator[Check]:
         yield _low_battery(ups)
     if real:
         yield _measured(ups)
+    if real and ups.record is not None:
+        yield _cut(ups.name, ups.record)
 
 
 def _mains(ups: UpsLook) -> Check:
@@ -324,3 +327,11 @@ def _measured(ups: UpsLook) -> Check:
     known = ups.record is not None and not ups.record.commissioning
     remedy = "measure it with `releve power measure`"
     return _check("measured", True if known else None, value, remedy, ups.name)
+
+
+def _cut(ups: str, record: Measurement) -> Check:
+    """Say what was seen of the cut; whom it leaves in the dark is refused by the budget."""
+    seen = record.cut == "proven" and record.cuts_on_line is not False
+    good = True if seen and record.returned is not False else None
+    remedy = "pull the plug to the end and say what was seen (`releve power measure`)"
+    return _check("cut", good, cut_in_words(record), remedy, ups)

@@ -16,6 +16,8 @@ from releve.power.lint import drivers
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from releve.power.measurement import Measurement
+
 MEASURE = "measure it to its end and answer what was seen (releve power measure --how plug-pull)"
 CABLE = f"connect it by USB or a serial line, or {MEASURE}"
 # Names for `accept`; the first two are findings of the linter.
@@ -102,10 +104,29 @@ def doubts(
     elif cut != "proven" and driver in drivers.NEVER_CUT:
         yield from _doubt(NEVER, f"its driver ({driver}) cannot cut its output", staying, wake)
     elif cut == "none":
-        yield from _doubt(NONE, "it was measured that it is never cut", staying, wake)
+        why = "it was measured that its output is never cut"
+        yield from _doubt(NONE, why, staying, f"{wake}, or {MEASURE}")
     elif record.get("cuts_on_line") is False:
         why = "it was measured that it ignores the command to cut while the mains are there"
-        yield from _doubt(ON_LINE, why, staying, wake)
+        yield from _doubt(ON_LINE, why, staying, f"{wake}, or {MEASURE}")
+
+
+def cut_in_words(made: Measurement) -> str:
+    """Return what is known of the cut of a UPS, in words."""
+    words = {
+        "proven": "was seen to be cut",
+        "offered": "offers a command to be cut, which nobody saw work",
+        "none": "is not cut",
+        None: "nobody knows whether it is cut",
+    }
+    told = [words[made.cut]]
+    if made.cuts_on_line is not None:
+        told.append(f"{'cut' if made.cuts_on_line else 'NOT cut'} while the mains are there")
+    if made.off_seconds is not None:
+        told.append(f"off for {made.off_seconds:g} s")
+    if made.returned is not None:
+        told.append("came back by itself" if made.returned else "did NOT come back by itself")
+    return ", ".join(told)
 
 
 def _doubt(identity: str, why: str, what: list[str], remedy: str) -> Iterator[Doubt]:

@@ -76,7 +76,8 @@ def record_of(
 ) -> Measurement:
     """Return the record of one measurement.
 
-    `readings` may begin before second 0. `stopped`: the test was ended before its time, or the
+    `readings` may begin before second 0; `commands` are those that it offers, none: not known.
+    `stopped`: the test was ended before its time, or the
     mains were given back; `output_off`: the series ends because the output went off.
     """
     drained = discharge_of(readings, how, stopped=stopped, output_off=output_off)
@@ -199,6 +200,8 @@ def _meaning_of_ol_discharge(readings: Sequence[Reading], how: How) -> OnLineDis
     return "battery" if on_battery else None
 
 
-def _cut(commands: Collection[str]) -> Cut:
+def _cut(commands: Collection[str]) -> Cut | None:
+    if not commands:  # some drivers offer none and cut all the same, when the late hook calls them
+        return None
     offered = CUT_COMMANDS & set(commands) or "load.off.delay" in commands
     return "offered" if offered else "none"

@@ -72,10 +72,11 @@ class Measurement:
     more, so with `until` "test-end" or "stopped" the battery holds at least that.
     `ob_seen_seconds` counts from the moment at which the mains went or the test was asked for.
     `ol_discharge` says which of the two `OL DISCHRG` means for this UPS. `cut`: whether the UPS
-    was seen to switch its output off on command ("proven"), lists a command for it ("offered"),
-    or neither; `cuts_on_line`, `off_seconds`, `returned`: what it does with mains present, how
-    long the output stayed off, and whether it came back. `history`: all measurements, oldest
-    first, this one among them; empty in a record that stands alone.
+    was seen to switch its output off on command ("proven"), offers a command for it ("offered"),
+    or offers others and not that, or was seen not to do it ("none"); `cuts_on_line`,
+    `off_seconds`, `returned`: what it does with mains present, how long the output stayed off, and
+    whether it came back. `history`: all measurements, oldest first, this one among them; empty in
+    a record that stands alone.
     """
 
     ups: str
@@ -88,7 +89,7 @@ class Measurement:
     moved: Moved = Moved()
     lb_seen: bool = False
     ol_discharge: OnLineDischarge | None = None
-    cut: Cut = "none"
+    cut: Cut | None = None
     cuts_on_line: bool | None = None
     off_seconds: float | None = None
     returned: bool | None = None
@@ -160,7 +161,8 @@ class Measurement:
         """Return the record that stands once this measurement follows on `before`.
 
         What a measurement could not see stays as it was known: a quick test sees no capacity, a
-        test that was ended early sees less of it than there is, no test sees the output go off.
+        test that was ended early sees less of it than there is, no test sees the output go off, so
+        what was seen of that outlasts each list of commands.
         """
         if before is None:
             return dataclasses.replace(self, history=(self.summary(),))
@@ -168,7 +170,7 @@ class Measurement:
             self,
             history=(*before.past, self.summary()),
             ol_discharge=self.ol_discharge or before.ol_discharge,
-            cut=before.cut if before.cut == "proven" else self.cut,
+            cut=_cut_after(before.cut, self.cut),
             cuts_on_line=_first(self.cuts_on_line, before.cuts_on_line),
             off_seconds=_first(self.off_seconds, before.off_seconds),
             returned=_first(self.returned, before.returned),
@@ -184,6 +186,21 @@ class Measurement:
         kept: dict[str, Any] = {name: getattr(before, name) for name in of_capacity}
         return dataclasses.replace(
             newer, moved=moved, ob_seen_seconds=before.ob_seen_seconds, **kept
+        )
+
+    def saw(
+        self,
+        *,
+        cut: Cut | None = None,
+        cuts_on_line: bool | None = None,
+        returned: bool | None = None,
+    ) -> Measurement:
+        """Return the record with what somebody saw of its output; None: that was not seen."""
+        return dataclasses.replace(
+            self,
+            cut=_first(cut, self.cut),
+            cuts_on_line=_first(cuts_on_line, self.cuts_on_line),
+            returned=_first(returned, self.returned),
         )
 
     def _sees_less_than(self, before: Measurement) -> bool:
@@ -206,6 +223,11 @@ def known_of(ups: str, *folders: Path) -> Measurement | None:
 def from_the_future(day: datetime.date, today: datetime.date) -> bool:
     """Tell whether a day is later than any clock that is right could have said."""
     return day > today + AHEAD
+
+
+def _cut_after(before: Cut | None, now: Cut | None) -> Cut | None:
+    """Return what is known of the cut; a list of commands, that of `now`, says less than eyes."""
+    return before if before in ("proven", "none") and now != "proven" else _first(now, before)
 
 
 def _first(one: Any, other: Any) -> Any:  # noqa: ANN401  # of any one type
@@ -254,7 +276,7 @@ class _Reader:
             moved=self.moved(),
             lb_seen=self.truth("lb_seen") or False,
             ol_discharge=self.maybe_one_of("ol_discharge", OnLineDischarge),
-            cut=self.maybe_one_of("cut", Cut) or "none",
+            cut=self.maybe_one_of("cut", Cut),
             cuts_on_line=self.truth("cuts_on_line"),
             off_seconds=self.seconds("off_seconds", zero=True),
             returned=self.truth("returned"),

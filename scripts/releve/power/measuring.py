@@ -1,4 +1,4 @@
-"""Measure a UPS on its own host: `power.pyz measure check|begin|pulled|end|show|record UPS`.
+"""Measure a UPS on its own host: `power.pyz measure check|begin|pulled|end|show|saw|record UPS`.
 
 `begin` runs in a unit of its own, so that it outlives the terminal and the network that asked for
 it; the others answer at once, in JSON. Standard library only.
@@ -50,6 +50,7 @@ KNOWN = Path("/etc/releve/measured")
 COPIES = Path("/var/lib/releve/migrate")  # /RUN/DISK/lock, held by who copies
 QUICK_PERCENT = 50  # of charge, below which not even a quick test is made
 SPARE_SECONDS = 30  # before the timer of the time on battery: a test has to be over by then
+YES = {"yes": True, "no": False}
 UNSAFE = {"OVER": "is overloaded", "OFF": "is off", "BYPASS": "is bypassed"}
 # What must not be disturbed, and what a shutdown would break: PVE's kinds of tasks.
 BUSY = {"vzdump": "a backup", "qmigrate": "a migration", "vzmigrate": "a migration",
@@ -274,6 +275,20 @@ def end(ups: str, folder: Path) -> str:
     return "{}"
 
 
+def saw(ups: str, folder: Path, known: Path, seen: argparse.Namespace) -> Measurement:
+    """Keep what a person saw of the output at the end of a pull: `cut`, `on_line`, `returned`."""
+    left_over(ups, folder, known)
+    made = known_of(ups, folder, known)
+    if made is None:
+        message = f"{ups}: nothing was measured that this could be kept with: measure it first"
+        raise CheckError(message)
+    made = made.saw(
+        cut=seen.cut, cuts_on_line=YES.get(seen.on_line), returned=YES.get(seen.returned)
+    )
+    made.write(folder / f"{ups}.json")
+    return made
+
+
 def shown(ups: str, folder: Path, after: int) -> dict[str, Any]:
     """Return how far a measurement is: its lines from number `after` on, whether somebody writes.
 
@@ -298,12 +313,17 @@ def shown(ups: str, folder: Path, after: int) -> dict[str, Any]:
 def main(arguments: Iterable[str]) -> int:
     """Run a verb; prints JSON; returns 0, or the code of the error that it names."""
     parser = argparse.ArgumentParser(prog="power.pyz measure")
-    parser.add_argument("what", choices=("check", "begin", "pulled", "end", "show", "record"))
+    parser.add_argument(
+        "what", choices=("check", "begin", "pulled", "end", "show", "saw", "record")
+    )
     parser.add_argument("ups")
     parser.add_argument("--how", choices=("quick", "deep", *PULLS), default="quick")
     parser.add_argument("--stop-charge", type=float)
     parser.add_argument("--stop-seconds", type=float)
     parser.add_argument("--hold", action="store_true")
+    parser.add_argument("--cut", choices=("proven", "none"))
+    parser.add_argument("--on-line", choices=tuple(YES))
+    parser.add_argument("--returned", choices=tuple(YES))
     parser.add_argument("--after", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--known", type=Path, default=KNOWN)
@@ -325,7 +345,7 @@ def main(arguments: Iterable[str]) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace, request: Request) -> str:
+def _run(options: argparse.Namespace, request: Request) -> str:  # noqa: PLR0911  # a table
     device, folder, known = UpsOfHost(request.ups), options.folder, options.known
     if options.what == "check":
         return json.dumps(checked(request, device))
@@ -340,6 +360,8 @@ def _run(options: argparse.Namespace, request: Request) -> str:
         return end(request.ups, folder)
     if options.what == "show":
         return json.dumps(shown(request.ups, folder, options.after))
+    if options.what == "saw":
+        return saw(request.ups, folder, known, options).as_json()
     left_over(request.ups, folder, known)
     made = known_of(request.ups, folder, known)
     return made.as_json() if made else "null"

@@ -120,6 +120,19 @@ def test_a_battery_that_is_well_is_told_in_french(town: Town, tmp_path: Path) ->
         ({"record": None}, set(), "Being commissioned: not proved ups1"),
         ({"record": RECORD | {"capacity_seconds": None}}, set(), "Measured time never measured"),
         ({"record": RECORD | {"until": "stopped"}}, set(), "at least 4 min, on 31 May 2026"),
+        ({"record": RECORD | {"cut": "proven"}}, set(), "at the end goes off on command"),
+        ({"record": RECORD | {"cut": "offered"}}, set(), "Its output at the end never seen"),
+        ({"record": RECORD | {"cut": "none"}}, set(), "Its output at the end stays on"),
+        (
+            {"record": RECORD | {"cut": "proven", "cuts_on_line": False}},
+            set(),
+            "stays on when the mains are back early",
+        ),
+        (
+            {"record": RECORD | {"cut": "proven", "returned": False}},
+            set(),
+            "goes off and does not come back",
+        ),
         ({"record": RECORD | {"history": []}}, set(), "A real cut is noticed never tried"),
         (
             {"record": RECORD | {"history": [{"how": "drill", "ob_seen_seconds": None}]}},

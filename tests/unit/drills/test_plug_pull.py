@@ -123,6 +123,7 @@ def test_a_ups_that_sees_its_mains_go_passes(tmp_path: Path) -> None:
     assert len(scene.shouts) >= 1
     assert "60 s on battery" in scene.shouts[0]
     assert record.how == "plug-pull"
+    assert record.cut is None  # the site went on: nothing was there to be cut
     assert record.capacity_seconds is None  # 60 s say nothing of how long it lasts
     assert record.ob_seen_seconds is not None
     assert 2 <= record.ob_seen_seconds <= 4

@@ -252,6 +252,110 @@ def test_a_plug_that_is_pulled(host: PaperHost, monkeypatch: pytest.MonkeyPatch)
     assert host.ups.sent == []
 
 
+def pulled_to_the_end(
+    host: PaperHost, monkeypatch: pytest.MonkeyPatch, *answers: bool
+) -> tuple[Measurement, Person]:
+    """Pull the plug until the host itself goes down, and answer what is asked when it is back."""
+    person, looks = Person(), list[int]()
+    call, left = host.call, list(answers)
+
+    def down() -> None:
+        raise KilledError
+
+    def away_for_a_while(*words: str) -> Any:
+        if words[1] == "show" and host.started > 1 and len(looks) < 4:
+            looks.append(1)
+            if len(looks) < 4:
+                message = "pve1: ssh does not reach it: refused"
+                raise AwayError(message)
+            monkeypatch.setattr(sampling, "boot_id", lambda: "another")
+        return call(*words)
+
+    def confirm(sentence: str) -> bool:
+        person.asked.append(sentence)
+        return sentence in CHECKLIST or left.pop(0)
+
+    host.ups.at[12] = down  # the sampler is started again after the pull
+    host.ups.at[120] = down
+    host.call = away_for_a_while  # type: ignore[method-assign]
+    monkeypatch.setattr(sampling, "PULL_SECONDS", 600)
+    one = remote(host, Asked("ups1", "plug-pull"), person, lambda _: _pull(host))
+    one.confirm = confirm
+    made = one.run(attended=False)
+    assert not left
+    return made, person
+
+
+def _pull(host: PaperHost) -> None:
+    host.ups.mains = False
+
+
+@pytest.mark.parametrize(
+    ("answers", "known"),
+    [
+        ((False,), ("offered", None, None)),  # nobody looked
+        ((True, True, False, True), ("proven", None, True)),
+        ((True, True, True, True), ("proven", True, True)),
+        ((True, True, False, False), ("proven", None, False)),
+        ((True, False, True), ("offered", False, None)),  # it may still cut on battery
+        ((True, False, False), ("none", None, None)),
+    ],
+)
+def test_who_saw_the_end_of_a_pull_is_asked_what_the_output_did(
+    host: PaperHost,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: tuple[bool, ...],
+    known: tuple[str, bool | None, bool | None],
+) -> None:
+    made, person = pulled_to_the_end(host, monkeypatch, *answers)
+
+    assert (made.cut, made.cuts_on_line, made.returned) == known
+    assert "once the last host had stopped?" in person.asked[len(CHECKLIST)]
+    # Kept on the host, where the next measurement goes on from it.
+    assert Measurement.read(host.folder / "ups1.json") == made
+    assert remote(host, Asked("ups1", "quick"), Person()).collected() == made
+
+
+def test_a_site_that_stayed_up_is_asked_nothing(
+    host: PaperHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "PULL_SECONDS", 600)
+    person = Person()
+    remote(host, Asked("ups1", "deep"), person).run(attended=True)
+
+    assert person.asked == []
+
+
+def test_a_plug_that_goes_back_while_the_site_stops_is_asked_about_later(
+    host: PaperHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down() -> None:
+        raise KilledError
+
+    def stops() -> None:
+        host.ups.mains = True
+        host.ups.says = lambda values: values | {"ups.status": f"FSD {values['ups.status']}"}
+
+    host.ups.at[12], host.ups.at[60] = down, stops
+    monkeypatch.setattr(sampling, "PULL_SECONDS", 600)
+    person = Person()
+    remote(host, Asked("ups1", "plug-pull"), person, lambda _: _pull(host)).run(attended=False)
+
+    assert person.asked == list(CHECKLIST)
+    assert person.read[-1].startswith("ups1: the site goes down. Once all is back")
+
+
+def test_what_was_seen_can_be_said_later(host: PaperHost) -> None:
+    remote(host, Asked("ups1", "quick"), Person()).run(attended=True)
+
+    made = remote(host, Asked("ups1", "quick"), Person()).asked_what_was_seen()
+
+    assert (made.cut, made.cuts_on_line, made.returned) == ("proven", True, True)
+    assert verdict(made)[-1] == (
+        "its output: was seen to be cut, cut while the mains are there, came back by itself"
+    )
+
+
 def test_nothing_measured_is_an_error(host: PaperHost) -> None:
     with pytest.raises(CheckError, match="nothing was measured"):
         remote(host, Asked("ups1", "quick"), Person()).collected()

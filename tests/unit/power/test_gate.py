@@ -66,6 +66,27 @@ def test_a_virtual_ups_is_not_asked_about_mains_and_battery() -> None:
 
 
 @pytest.mark.parametrize(
+    ("seen", "verdict", "said"),
+    [
+        ({}, "warning", "nobody knows whether it is cut"),
+        ({"cut": "offered"}, "warning", "which nobody saw work"),
+        ({"cut": "none"}, "warning", "is not cut"),
+        ({"cut": "proven", "off_seconds": 62}, "passed", "was seen to be cut, off for 62 s"),
+        ({"cut": "proven", "cuts_on_line": False}, "warning", "NOT cut while the mains"),
+        ({"cut": "proven", "returned": False}, "warning", "did NOT come back by itself"),
+    ],
+)
+def test_what_was_measured_of_the_cut_is_said(
+    seen: dict[str, Any], verdict: str, said: str
+) -> None:
+    found = check(with_ups(record=record(**seen)), "cut")
+
+    assert found.verdict == verdict
+    assert said in found.value
+    assert "cut" not in {one.id for one in checks_of(GOOD)}
+
+
+@pytest.mark.parametrize(
     ("seen", "identity"),
     [
         (replace(GOOD, mode=None), "mode"),

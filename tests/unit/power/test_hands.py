@@ -51,7 +51,7 @@ def test_clients_that_can_be_woken_need_nobody() -> None:
 @pytest.mark.parametrize(
     ("device", "record", "identity", "why"),
     [
-        (USB, {"cut": "none"}, "cut-none", "it is never cut"),
+        (USB, {"cut": "none"}, "cut-none", "its output is never cut"),
         (USB, {"cut": "offered", "cuts_on_line": False}, "cut-ignored-on-line", "ignores the"),
         (USB, {"cut": "proven", "cuts_on_line": False}, "cut-ignored-on-line", "ignores the"),
         (USB | {"driver": "apc_modbus"}, {}, "UC_DRIVER_NEVER_CUTS", "(apc_modbus) cannot cut"),

@@ -178,9 +178,10 @@ def test_a_long_curve_is_thinned_and_keeps_its_ends() -> None:
 
 
 def test_what_can_be_cut_is_offered() -> None:
-    def cut(*commands: str) -> str:
+    def cut(*commands: str) -> str | None:
         return record_of(LINE, ups="ups1", how="quick", on=DAY, commands=commands).cut
 
     assert cut("shutdown.return", "beeper.off") == "offered"
     assert cut("load.off.delay") == "offered"
     assert cut("load.off", "test.battery.start") == "none"
+    assert cut() is None  # not asked, or a driver that offers nothing: neither is a "no"

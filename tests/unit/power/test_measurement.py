@@ -15,6 +15,8 @@ from releve.power.measurement import Measurement, Moved, Past, Point
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from releve.power.measurement import Cut
+
 MAY = datetime.date(2026, 5, 31)
 DEEP = Measurement(
     ups="ups1",
@@ -145,6 +147,33 @@ def test_a_new_capacity_replaces_the_old_and_both_are_remembered() -> None:
     assert [one.capacity_seconds for one in record.past] == [None, 1480, 1200]
     assert (record.cut, record.off_seconds) == ("proven", 61.0)
     assert record.moved == Moved()
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "after"),
+    [
+        (None, "offered", "offered"), ("offered", None, "offered"), ("offered", "none", "none"),
+        ("proven", "none", "proven"), ("proven", None, "proven"), ("none", "offered", "none"),
+        ("none", "proven", "proven"), (None, None, None),
+    ],
+)  # fmt: skip
+def test_eyes_say_more_of_the_cut_than_a_list_of_commands(
+    before: Cut | None, now: Cut | None, after: Cut | None
+) -> None:
+    old = Measurement(ups="ups1", on=MAY, how="drill", cut=before, returned=True)
+    record = Measurement(ups="ups1", on=MAY, how="quick", cut=now).after(old.after(None))
+
+    assert (record.cut, record.returned) == (after, True)
+
+
+def test_what_was_not_seen_changes_nothing() -> None:
+    old = Measurement(ups="ups1", on=MAY, how="drill", cut="proven", cuts_on_line=True)
+
+    assert old.saw() == old
+    assert old.saw(cut="none", returned=False) == dataclasses.replace(
+        old, cut="none", returned=False
+    )
+    assert old.saw(cuts_on_line=False).cuts_on_line is False
 
 
 def test_a_test_that_was_ended_early_lowers_no_capacity() -> None:

@@ -31,6 +31,12 @@ DECIDES = {
     "own-thresholds": mark("limits of ours, computed from what was measured"),
     "own-word": mark("its own word that its battery is low"),
 }
+CUTS = {
+    "seen-cut": mark("goes off on command"),
+    "ignored-on-line": mark("stays on when the mains are back early"),
+    "never-cut": mark("stays on"),
+    "stays-off": mark("goes off and does not come back"),
+}
 ENDS = {
     "clean": mark("stopped cleanly"),
     "hard-stopped": mark("stopped by force"),
@@ -105,6 +111,7 @@ class Teller:
             self._decides(name),
             self._capacity(name),
             self._seen(name),
+            self._cut(name),
             self._test(name, "quick-test", mark("Short test")),
             self._test(name, "deep-test", mark("Long test")),
             self._link(name),
@@ -149,6 +156,13 @@ class Teller:
             return Fact(title, self.say.text("never"), "bad")
         value = self.say.text("after {time}", time=self.say.quantity(one.value, one.unit))
         return Fact(title, value, _state(one))
+
+    def _cut(self, name: str) -> Fact:
+        title, one = self.say.text("Its output at the end"), self._of(name, "output-cut")
+        if one is None:
+            return Fact(title, self.say.text("never seen"), "wait")
+        value = self.say.text(CUTS.get(str(one.value), str(one.value)))
+        return Fact(title, value, "good" if one.value == "seen-cut" else "bad")
 
     def _test(self, name: str, stem: str, title: str) -> Fact:
         one = self._of(name, stem)
