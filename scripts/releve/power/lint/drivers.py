@@ -165,7 +165,7 @@ GONE = {
     "usb-hid-ups": "usbhid-ups",
     "usbhid": "usbhid-ups",
 }
-# The cut goes over the network, which is down when the late hook sends it: always, or where the
+# The cut goes over the network, which may be down when the late hook sends it: always, or where the
 # port is an address (upsdrv_shutdown of each says that it cannot count on one by then).
 NETWORK = frozenset(["apcupsd-ups", "netxml-ups", "snmp-ups"])
 NETWORK_OR_LINE = frozenset(["adelsystem_cbi", "generic_modbus"])

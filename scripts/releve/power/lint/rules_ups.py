@@ -290,8 +290,8 @@ def usb_number(one: Section) -> Iterator[Spot]:
 
 @RULES.warn(
     "UC_NETWORK_DRIVER_KILLPOWER",
-    "[{at}] is cut over the network, which is down when the late hook sends the command",
-    "arm the cut before the network goes, with a delay of at least the remaining stop time",
+    "[{at}] is cut over the network, which may be down when the late hook sends the command",
+    "connect it by USB or a serial line, or see by a plug pull to its end that it is cut",
 )
 @looks.at_each_device
 def network_driver(one: Section) -> Iterator[Spot]:
