@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
-
-from releve.power.measurement import from_the_future
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +19,8 @@ LEAST = 0.05
 DEEP = {"deep", "plug-pull", "drill"}  # measurements that really emptied it
 FRESH_DAYS = 366  # for which such a measurement speaks for a battery older than its life
 MONTHS = 12
+# A day has no hour, and the clocks of two hosts differ: tomorrow is no day of the future.
+AHEAD = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,11 @@ class Age:
     life_months: int = 48
     measured_on: date | None = None
     measured_how: str | None = None
+
+
+def from_the_future(day: date, today: date) -> bool:
+    """Tell whether a day is later than any clock that is right could have said."""
+    return day > today + AHEAD
 
 
 def derate_of(new: float, age: Age, today: date) -> float:

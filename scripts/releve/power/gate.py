@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from releve.errors import ExitCode, InputError, ReleveError
+from releve.power.ageing import from_the_future
 from releve.power.gate_checks import OTHER_STARTER, Check, Look, UpsLook, checks_of
 from releve.power.lint.host import look as look_at_host
 from releve.power.lint.read import read_directory
 from releve.power.lint.units import read_units
 from releve.power.lint.verdict import judge
-from releve.power.measurement import from_the_future, known_of
+from releve.power.measurement import known_of
 from releve.power.starters import Starter, starters
 from releve.power.trusted import Trust, trust_of
 from releve.power.upsd import Upsd

@@ -28,8 +28,6 @@ OnLineDischarge = Literal["mains", "battery"]
 
 FORMAT = 1
 AT_LEAST: tuple[Until, ...] = ("test-end", "stopped")  # the battery was not at its end
-# A day has no hour, and the clocks of two hosts differ: tomorrow is none of these.
-AHEAD = datetime.timedelta(days=1)
 PULLS: tuple[How, ...] = ("plug-pull", "drill")  # the mains were really away, at a known moment
 OB_WITHIN_SECONDS = 10.0  # a UPS that says "on battery" later may guard nothing
 MOST_LOAD = 200.0  # percent; beyond that it is no percentage
@@ -218,11 +216,6 @@ def known_of(ups: str, *folders: Path) -> Measurement | None:
             one = Measurement.read(file)
             found.append((len(one.past), one.on, one))
     return max(found, key=lambda one: one[:2])[2] if found else None
-
-
-def from_the_future(day: datetime.date, today: datetime.date) -> bool:
-    """Tell whether a day is later than any clock that is right could have said."""
-    return day > today + AHEAD
 
 
 def _cut_after(before: Cut | None, now: Cut | None) -> Cut | None:
