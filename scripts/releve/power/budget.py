@@ -109,7 +109,8 @@ class Budget:
     `timer` is the time on battery after which the shutdown starts at the latest; `runtime_low`
     (seconds) and `charge_low` (percent) are the same moment as the UPS counts it; what needs a
     capacity is None while the UPS is being commissioned. `worst_spans` and `expected_spans` are
-    the timelines, from the trigger on.
+    the timelines, from the trigger on. `client_stop` is the longest that a client takes to be down
+    from its logout on, `client_whole` from when it could hear.
     """
 
     capacity: int | None
@@ -128,6 +129,8 @@ class Budget:
     warnings: list[str]
     worst_spans: list[Span] = field(default_factory=list)
     expected_spans: list[Span] = field(default_factory=list)
+    client_stop: int = 0
+    client_whole: int = 0
 
 
 def budget_of(one: Settings) -> Budget:
@@ -138,6 +141,8 @@ def budget_of(one: Settings) -> Budget:
     derate = _derate(one)
     capacity = _capacity(one)
     usable = None if capacity is None else math.floor(capacity * derate)
+    stops = [one.finaldelay + int(each["stop_seconds"]) for each in _logged_in(one)]
+    wholes = [math.ceil(_heard_end(one, each, expected=False)) for each in _logged_in(one)]
     return Budget(
         capacity=capacity,
         derate=derate,
@@ -155,6 +160,8 @@ def budget_of(one: Settings) -> Budget:
         warnings=_warnings(one, derate),
         worst_spans=timeline(one, expected=False),
         expected_spans=timeline(one, expected=True),
+        client_stop=max(stops, default=0),
+        client_whole=max(wholes, default=0),
     )
 
 
@@ -184,7 +191,7 @@ def timeline(one: Settings, *, expected: bool) -> list[Span]:
 
 
 def _steps(one: Settings, *, expected: bool) -> list[tuple[str, int]]:
-    """Return what the primary does, one step after the other, and what is waited for then."""
+    """Return what the primary does, one step after the other: upsd stays for who has logged in."""
     guests = _guests(one.guests)
     hosts = one.stop_seconds
     if expected and one.stop_measured is not None:
@@ -197,11 +204,22 @@ def _steps(one: Settings, *, expected: bool) -> list[tuple[str, int]]:
         ("ending backups", one.abort_seconds if _tools(guests) and not expected else 0),
         ("guests", _tools(guests) + seconds(guests, one.workers, expected=expected)),
         ("shares whose server is gone", HUNG_MOUNT if serves and not expected else 0),
-        ("the host itself", hosts),
     ]
+    steps.append(("clients that still stop", _still(one, steps, expected=expected, logs_in=True)))
+    steps.append(("the host itself", hosts))
+    last = _still(one, steps, expected=expected, logs_in=False)
+    return [*steps, ("the slowest client after it", last)]
+
+
+def _still(one: Settings, steps: list[tuple[str, int]], *, expected: bool, logs_in: bool) -> int:
+    """Return how much longer than these steps clients go on."""
     done = sum(taken for _name, taken in steps)
-    last = max((_client_end(one, client, expected=expected) for client in one.clients), default=0)
-    return [*steps, ("the slowest client after it", max(0, math.ceil(last) - done))]
+    ends = [
+        _client_end(one, client, expected=expected)
+        for client in one.clients
+        if client.get("logs_in", True) == logs_in
+    ]
+    return max(0, math.ceil(max(ends, default=0)) - done)
 
 
 def _seen(one: Settings, *, expected: bool) -> int:
@@ -217,13 +235,17 @@ def _look(one: Settings) -> int:
 
 def _wait(one: Settings, *, expected: bool) -> int:
     """Return how long the primary waits for logins to go: one dead client costs all of it."""
-    logged_in = [client for client in one.clients if client.get("logs_in", True)]
+    logged_in = _logged_in(one)
     if not logged_in:
         return 0
     if not expected:
         return one.hostsync + SYNC_LOOK
     held = max(_held(one, client, expected=True) for client in logged_in)
     return min(one.hostsync + SYNC_LOOK, math.ceil(one.pollfreqalert + held))
+
+
+def _logged_in(one: Settings) -> list[dict[str, Any]]:
+    return [client for client in one.clients if client.get("logs_in", True)]
 
 
 def _held(one: Settings, client: dict[str, Any], *, expected: bool) -> float:
@@ -244,11 +266,16 @@ def _tools(guests: list[Guest]) -> int:
 
 def _client_end(one: Settings, client: dict[str, Any], *, expected: bool) -> float:
     """Return when a client is down, from the trigger on."""
-    stop = int(client["stop_seconds"])
     seen = _seen(one, expected=expected)
     if not client.get("logs_in", True):
-        return seen + int(client.get("notice_seconds", NOTICE)) + stop
-    return seen + _look(one) + _held(one, client, expected=expected) + stop
+        return seen + int(client.get("notice_seconds", NOTICE)) + int(client["stop_seconds"])
+    return seen + _heard_end(one, client, expected=expected)
+
+
+def _heard_end(one: Settings, client: dict[str, Any], *, expected: bool) -> float:
+    """Return when a client that logs in is down, from when it could hear of the shutdown on."""
+    held = _held(one, client, expected=expected)
+    return _look(one) + held + int(client["stop_seconds"])
 
 
 def _guests(entries: list[dict[str, Any]]) -> list[Guest]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NAS = "198.51.100.12"
 SECONDS = 15.0
+LOGOUT_ALONE = await_clients.Patience(SECONDS)
+UNTIL_DOWN = await_clients.Patience(SECONDS, stop=8.0, whole=18.0)
 
 
 @pytest.fixture
@@ -43,9 +45,10 @@ def config(tmp_path: Path) -> Config:
 
 @dataclass
 class Time:
-    """A clock that goes on while somebody waits; the NAS logs out at `out`."""
+    """A clock that goes on while somebody waits; the NAS logs in at `into` and out at `out`."""
 
     out: float
+    into: float = 0.0
     now: float = 1000.0
     waited: float = 0.0
     asked: list[float] = field(default_factory=list)
@@ -55,10 +58,12 @@ class Time:
         self.waited += seconds
 
     def ask(self, _configs: Iterable[Config]) -> frozenset[str]:
-        return frozenset() if self.waited >= self.out else frozenset({NAS})
+        return frozenset({NAS} if self.into <= self.waited < self.out else ())
 
-    def wait(self, *configs: Config) -> frozenset[str]:
-        return await_clients.await_clients(configs, SECONDS, self.ask, self.sleep, self.clock)
+    def wait(
+        self, *configs: Config, patience: await_clients.Patience = LOGOUT_ALONE
+    ) -> frozenset[str]:
+        return await_clients.await_clients(configs, patience, self.ask, self.sleep, self.clock)
 
     def clock(self) -> Instant:
         return Instant(wall=0, up=self.now, boot="this")
@@ -83,6 +88,47 @@ def test_what_upsmon_has_waited_counts(config: Config, ago: float, waited: float
     time.wait(config)
 
     assert time.waited == waited
+
+
+@pytest.mark.parametrize(
+    ("out", "waited"),
+    [(0, 8), (6, 5.5 + 8), (14.5, 14 + 8), (99, SECONDS)],
+    ids=["gone before", "leaves", "leaves at last", "stays"],
+)
+def test_who_has_logged_out_is_waited_for_until_it_is_down(
+    config: Config, out: float, waited: float
+) -> None:
+    time = Time(out)
+    time.wait(config, patience=UNTIL_DOWN)
+
+    assert time.waited == waited
+
+
+@pytest.mark.parametrize(("ago", "waited"), [(4, 8), (12, 6), (18, 0), (60, 0)])
+def test_who_could_hear_for_long_is_down(config: Config, ago: float, waited: float) -> None:
+    time = Time(out=0)
+    config.forced_file.write_text(f"this {time.now - ago}\n")
+
+    time.wait(config, patience=UNTIL_DOWN)
+
+    assert time.waited == waited
+
+
+def test_who_logs_in_meanwhile_is_waited_for(config: Config) -> None:
+    time = Time(into=5, out=9)
+    time.wait(config, patience=UNTIL_DOWN)
+
+    assert time.waited == 8.5 + 8
+
+
+def test_one_that_never_leaves_costs_no_more_than_hostsync(config: Config) -> None:
+    time = Time(out=99)
+    config.forced_file.write_text(f"this {time.now - SECONDS}\n")
+
+    left = time.wait(config, patience=UNTIL_DOWN)
+
+    assert left == {NAS}
+    assert time.waited == 3  # until who else there was is down, 18 s after it could hear
 
 
 @pytest.mark.parametrize("left", ["earlier 1.0\n", "", "this", "this soon\n", "\xe9"])

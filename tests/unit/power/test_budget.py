@@ -114,6 +114,15 @@ def test_the_battery_has_to_last_for_the_slowest_client_too() -> None:
     assert dict(budget.steps)["the slowest client after it"] == 512 - (293 - 17)
 
 
+def test_the_host_itself_goes_down_after_its_clients() -> None:
+    slow = {"name": "nas", "stop_seconds": 500}
+    budget = budget_of(but(clients=[slow], offdelay=600, ondelay=700))
+
+    assert budget.need == 7 + 5 + 5 + 500 + 60
+    assert dict(budget.steps)["clients that still stop"] == 517 - (293 - 60)
+    assert (budget.client_stop, budget.client_whole) == (505, 510)
+
+
 def test_hostsync_has_to_cover_a_client_with_guests() -> None:
     guests = [{"name": "a", "order": 1, "stop_seconds": 9}]
     other = {"name": "pve2", "stop_seconds": 30, "guests": guests}
@@ -171,7 +180,10 @@ def test_without_clients_nobody_is_waited_for() -> None:
 
 
 def test_without_guests_nothing_of_theirs_is_counted() -> None:
-    assert budget_of(but(guests=[])).need == 7 + 17 + 5 + 60
+    nas = 5 + 5 + 45  # its look, its final delay, its stop: longer than 17 + 5
+
+    assert budget_of(but(guests=[])).need == 7 + nas + 60
+    assert budget_of(but(guests=[], clients=[])).need == 7 + 5 + 60
 
 
 def test_a_ups_that_was_never_measured_stops_the_site_early() -> None:
@@ -186,8 +198,10 @@ def test_what_was_measured_is_expected_and_never_counted_on() -> None:
     budget = budget_of(but(guests=known, stop_measured=20.0))
 
     assert budget.need == 293
-    # 4 (half) to see it, 2 + 5 for the client's login, 5, guests 4 + 2 x 15.25, the host 20
-    assert budget.expected == 4 + 7 + 5 + 35 + 20
+    # 4 (half) to see it, 2 + 5 for the client's login, 5, guests 4 + 2 x 15.25, which end before the
+    # client is down: 5 + 5 + 45; the host 20
+    assert 4 + 7 + 5 + 35 < 4 + 5 + 5 + 45
+    assert budget.expected == 4 + 5 + 5 + 45 + 20
     assert not [one for one in budget.warnings if "measured yet" in one]
 
 
