@@ -21,6 +21,8 @@ SOURCE = Path(__file__).parent
 DOUBLE_MOUNT = "/usr/lib/releve-lab"
 UPS_DRIVER_MOUNT = "/usr/lib/releve-ups"
 WORLD_MOUNT = "/run/releve-world"
+# Where a Python finds what it begins with, and what the lab gives it there.
+PYTHON, COMPILED = "usr/lib/python3/dist-packages", SOURCE / "compiled_modules.py"
 IMAGE_OF_KIND = {"old": "old", "node": "node", "bay": "host", "vault": "host"}
 _GUEST_HOST = ("--cap-add", "NET_RAW,SYS_ADMIN", "--device", "/dev/net/tun")
 # A host that a UPS feeds: the shadow drill makes namespaces there, as root of a real host may.
@@ -157,6 +159,10 @@ def write_files(tree: Path, spec: HostSpec, keys: Path, login_key: str, names: s
         number_boots(tree)
     for unit in spec.units:
         _enable(tree, unit)
+    packages = tree / PYTHON
+    if packages.is_dir():
+        place(packages / COMPILED.name, COMPILED.read_text(), 0o644)
+        place(packages / f"{COMPILED.stem}.pth", f"import {COMPILED.stem}\n", 0o644)
 
 
 def number_boots(tree: Path) -> None:
