@@ -5,6 +5,7 @@ The battery carries 60 s; in modes stock and policy the site stops 18 to 20 s af
 
 from __future__ import annotations
 
+from tests.worlds.dying import DEATHS
 from tests.worlds.run import Event
 from tests.worlds.scenarios import (
     GATEWAY,
@@ -34,6 +35,8 @@ from tests.worlds.untrusted import LIES, LOST, SWITCHES
 OLD_NUT = "NUT 2.8.1 takes data lost on battery for a dead UPS at once, whatever DEADTIME says"
 CALIBRATION = "Debian's 2.8.1-5+deb13u1 forgets a calibration that is over; before it did not"
 NO_WAY_BACK = "nobody boots a host that halted while the output stayed on"
+LOGOUT = "the client logs out when its shutdown begins"
+QUICK = with_host(PVE, guests=())  # its shutdown takes a second
 BEHIND_A_NAS = with_host(
     PVE,
     changed(primary="nas", primary_variables={"nut_primary_hostsync": 20}),
@@ -122,7 +125,7 @@ TWENTY = (
         90,
         {"plain": "cut", "stock": "clean", "policy": "clean"},
         site=BEHIND_A_NAS,
-        why={"plain": "the client logs out when its shutdown begins, not when its guests are down"},
+        why={"plain": f"{LOGOUT}, not when its guests are down"},
     ),
     Scenario(
         "8-B",
@@ -353,6 +356,15 @@ REPORTS = (
         checks=(off_comes_last,),
     ),
     Scenario(
+        "V4-B",
+        "the same, and the host with the cable stops at once",
+        mains(2, 46),
+        75,
+        {"stock": "clean", "policy": "clean"},
+        site=with_host(NAS, QUICK, stop_seconds=4),
+        checks=(off_comes_last,),
+    ),
+    Scenario(
         "V5",
         "a client has a section of its own in ups.conf",
         mains(2, 45),
@@ -362,5 +374,5 @@ REPORTS = (
     ),
 )
 
-ALL = (*TWENTY, *REPORTS, *SWITCHES, *LIES)
-__all__ = ["ALL", "LIES", "REPORTS", "SWITCHES", "TOWN", "TWENTY"]
+ALL = (*TWENTY, *REPORTS, *SWITCHES, *LIES, *DEATHS)
+__all__ = ["ALL", "DEATHS", "LIES", "REPORTS", "SWITCHES", "TOWN", "TWENTY"]

@@ -36,7 +36,7 @@ from releve.lab.ups.world import Journal, World
 from releve.town import load_town
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tests.worlds.site import Host, Site
 
@@ -45,6 +45,7 @@ UNITS = INSIDE / "full"
 SHARED_MOUNT, INSIDE_MOUNT = "/run/releve-host", "/usr/lib/releve-world"
 JOURNAL_MOUNT = "/var/log/journal"
 BOOT_SECONDS = 90.0
+INSTALL_SECONDS = 300.0
 PLAY_SECONDS = 900.0
 BEAT = 0.2  # seconds
 CONFIGURATION = """\
@@ -156,11 +157,15 @@ def _write_witness(tree: Path, host: Host) -> None:
 
 @dataclass(slots=True)
 class Place:
-    """A site of containers on which worlds run one after another; `folder` is made anew."""
+    """A site of containers on which worlds run one after another; `folder` is made anew.
+
+    `packages`: what a host has beside what its role installs.
+    """
 
     site: Site
     folder: Path
     number: int
+    packages: Mapping[str, Sequence[str]] = field(default_factory=dict)
     hosts: FullHosts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -249,6 +254,9 @@ class Place:
                     raise CommandError(argv, f"{host.name} has not booted in {BOOT_SECONDS:.0f} s")
                 time.sleep(0.5)
             self.hosts.lab.console(host.name, ["apt-get", "-qq", "update"])
+            if packages := self.packages.get(host.name):
+                words = ["apt-get", "-qqy", "install", *packages]
+                self.hosts.lab.console(host.name, words, timeout=INSTALL_SECONDS)
 
     def _apply(self) -> None:
         """Apply the roles with their playbook; what Ansible says is kept beside the inventory."""

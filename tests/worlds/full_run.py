@@ -28,12 +28,16 @@ if TYPE_CHECKING:
     from tests.worlds.verdict import Outcome
 
 # Scenarios whose hosts are configured alike share a place: what differs is what happens, and what
-# the UPS is like. In the second one a host with guests is a client. 7a is not there: it fits
-# mode policy's budget of a host with four processors, and a full host has its machine's.
+# the UPS is like. In the second one a host with guests is a client, in the third the clients have
+# a host rule. 7a is not there: it fits mode policy's budget of a host with four processors, and a
+# full host has its machine's.
 PLACES = {
-    "town": ("1", "2", "5", "6", "14", "V1-C", "V3-A"),
+    "town": ("1", "2", "5", "6", "14", "V1-C", "V3-A", "P1", "P3"),
     "behind": ("8-B",),
+    "rule": ("D3",),
 }
+# A server of NUT that does not run: /run/nut is another's there, with upsmon's number in it.
+PACKAGES = {"rule": {"nas": ("nut-server",)}}
 IDS = tuple(one for ids in PLACES.values() for one in ids)
 MODES: tuple[Mode, ...] = ("stock", "policy")
 CHOSEN = tuple(one for one in ALL if one.id in IDS)
@@ -48,7 +52,16 @@ FORGET = (
 )
 GRACE = 60.0  # seconds after a world's end in which hosts come back: systemd boots in its own time
 # What the light worlds' hosts note of their log.
-PROGRAMS = ("nut-monitor", "upsd", "upssched", "power-timer", "rewake", "boot-gate", "policy")
+PROGRAMS = (
+    "nut-monitor",
+    "upsd",
+    "upssched",
+    "power-timer",
+    "rewake",
+    "boot-gate",
+    "policy",
+    "hostrule",
+)
 
 
 @dataclass(slots=True)
@@ -164,7 +177,8 @@ def run_all(
             if not scenarios:
                 continue
             folder = FOLDER / "full" / f"{name}-{mode}"
-            with full.Place(scenarios[0].site_in(mode), folder, number).up() as place:
+            site, packages = scenarios[0].site_in(mode), PACKAGES.get(name, {})
+            with full.Place(site, folder, number, packages).up() as place:
                 for scenario in scenarios:
                     found[scenario.id, mode] = run_on(place, scenario, mode)
                     tell(scenario, mode, found[scenario.id, mode])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.worlds import measured, seen
-from tests.worlds.catalogue import LIES, REPORTS, SWITCHES, TWENTY
+from tests.worlds.catalogue import DEATHS, LIES, REPORTS, SWITCHES, TWENTY
 from tests.worlds.full_run import CHOSEN, MODES
 
 if TYPE_CHECKING:
@@ -69,13 +69,18 @@ LIES_HEAD = """\
 The mains go for 25 s and are back just before a UPS that then ignores the command is told to cut:
 the hosts can come back by nothing but `rewake`, which asks for the charge.
 """
+DEATHS_HEAD = """\
+The UPS of these worlds never says that it is low, so that the time on battery is all that is left.
+upssched's timer is gone with the program that dies; `rewake`'s clock acts ten seconds after it.
+"""
 FULL_HEAD = """\
 A few of the scenarios again, but each host is a systemd container of Debian 13 to which Ansible has
 applied `playbooks/power.yml`: NUT from its packages under its own units, TLS, the firewall, stops
 and boots in systemd's order. Guests, switch, mains, battery and relay are simulated as in the light
 worlds, and the verdict is the same function's. The same hosts live through one row after the other,
-but those of 8-B, which are others. In 14 the host with the cable is rebooted by `reboot` after a
-cut: nothing is cut, and no command reaches the UPS.
+but those of 8-B and D3, which are others; in D3 a client has NUT's server installed, too. In 14 the
+host with the cable is rebooted by `reboot` after a cut: nothing is cut, and no command reaches the
+UPS. In P1 upsmon is killed for the second time just when it has told FSD.
 """
 MEASURED = """\
 ## Measured
@@ -103,6 +108,9 @@ def render() -> str:
             "## A UPS that cannot be believed\n",
             LIES_HEAD,
             table(LIES),
+            "## A program that dies on battery\n",
+            DEATHS_HEAD,
+            table(DEATHS),
             "## The same in full hosts\n",
             FULL_HEAD,
             full_table(),

@@ -159,6 +159,16 @@ def nobody_before(at: float) -> Check:
     return check
 
 
+def begun_by(at: float) -> Check:
+    """Return a check that everybody is told to stop before a moment."""
+
+    def check(outcome: Outcome) -> str:
+        late = [host for host, begun in outcome.shutdowns.items() if not begun or begun[0] > at]
+        return f"not shut down by {at} s: {', '.join(late)}" if late else ""
+
+    return check
+
+
 def changed(site: Site = TOWN, **what: Any) -> Site:
     """Return a site with other settings."""
     return dataclasses.replace(site, **what)

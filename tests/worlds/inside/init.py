@@ -10,6 +10,7 @@ thing for a unit of a full host.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import datetime
 import json
@@ -158,7 +159,9 @@ def units(now: float) -> list[Unit]:
         found.append(Unit("nut-server", ["/usr/sbin/upsd", "-F"], now + 0.8, on_failure_only=True))
     if mode != "none":
         begin = now + 1.6 + HOST["monitor_delay"]
-        found.append(Unit("nut-monitor", ["/usr/sbin/upsmon", "-F"], begin, on_failure_only=True))
+        argv = ["/usr/sbin/upsmon", "-F"]
+        restart = seconds_of(settings_of(*drop_ins("nut-monitor.service")), "RestartSec", 0.1)
+        found.append(Unit("nut-monitor", argv, begin, restart, on_failure_only=True))
     for file in sorted(UNITS.glob("releve-*.service")):
         own = settings_of(file, *drop_ins(file.name))
         if "always" in own.get("Restart", []):
@@ -254,7 +257,8 @@ def reap(running: list[Unit]) -> None:
         except OSError:
             continue
         if state[0] == "Z" and state[1] == "1" and pid not in ours:
-            os.waitpid(pid, os.WNOHANG)
+            with contextlib.suppress(ChildProcessError):  # a thread of ours was there first
+                os.waitpid(pid, os.WNOHANG)
 
 
 def stop_server(units: list[Unit]) -> None:
