@@ -102,7 +102,8 @@ def _state_of(said: dict[str, Any]) -> State:
     for name in ("voltages", "loads", "drain"):
         if said.get(name) is not None:
             said[name] = tuple(_number(one) for one in said[name])
-    said["distrusted"] = tuple(str(one) for one in said.get("distrusted", ()))
+    for name in ("distrusted", "none_on_line"):
+        said[name] = tuple(str(one) for one in said.get(name, ()))
     state = State(**said)
     for one in dataclasses.fields(State):
         value, default = getattr(state, one.name), one.default

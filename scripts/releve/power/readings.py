@@ -33,6 +33,7 @@ MINUTES = "minutes"
 SUSPECT_MINUTES = 60  # up to here, with mains present, a runtime may be a count of minutes
 SENTINELS = {65534, 65535, 65535 * 60, 2**32 - 1}  # "no value" of HID, and as minutes
 FULL = 100
+NO_CHARGE = 1  # percent; up to here it is no charge of a battery that is on line
 FULL_ENOUGH = 80  # percent; a low battery at this charge contradicts itself
 MOST_LOAD = 150
 DEAD_INPUT = 40  # volts
@@ -289,7 +290,7 @@ class _Reader:
         if not 0 <= charge <= FULL:
             self.warn("CH_RANGE")
             return None
-        if mains == "on" and charge <= 1:
+        if mains == "on" and charge <= NO_CHARGE:
             self.warn("CH_ZERO_ON_LINE")
             return None
         if charge >= FULL_ENOUGH and "LB" in self.status:

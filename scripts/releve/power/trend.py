@@ -13,6 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from releve.power.ladder import Known, Moment, Site, charge_counts, excuse, on_battery
+from releve.power.readings import NO_CHARGE, SUSPECT_MINUTES
 
 if TYPE_CHECKING:
     from releve.power.instant import Instant
@@ -32,6 +33,7 @@ LOADS, LOAD_EVERY = 60, 60.0  # an hour of loads
 VOLTAGES = 3
 ALIVE_VOLTS, DEAD_VOLTS, BELOW_TRANSFER = 80.0, 40.0, 0.9
 BLIND = frozenset({"ST_OB_BLIND"})
+NONE_ON_LINE = ("RT_TINY", "CH_ZERO_ON_LINE")  # values that are none with the mains present
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,9 @@ class State:
     """What one look leaves for the next; seconds, percent, volts.
 
     `lowest`: the lowest runtime at this load; `lowest_charge` likewise. `frozen`: the runtime has
-    stood still since. `distrusted`: values that are none until the next outage. `drain`: since
-    when `OL DISCHRG` has been said, and charge and voltage then.
+    stood still since. `distrusted`: values that are none until the next outage. `none_on_line`:
+    warnings of values that were none when the mains went. `drain`: since when `OL DISCHRG` has
+    been said, and charge and voltage then.
     """
 
     wall: float | None = None
@@ -72,6 +75,7 @@ class State:
     counts_seconds: bool = False
     frozen: bool = False
     distrusted: tuple[str, ...] = ()
+    none_on_line: tuple[str, ...] = ()
     drain: tuple[float, float | None, float | None] | None = None
     voltages: tuple[float, ...] = ()
     loads: tuple[float, ...] = ()
@@ -120,6 +124,7 @@ def advance(  # noqa: PLR0917  # the state, the look, and what both are held aga
     if not on_battery(readings, site, known, moment):
         state = _on_line(state, passed, readings, known)
         return state, Seen(readings, known, dataclasses.replace(moment, spent=state.spent))
+    readings = _none_still(state, readings)
     state = _drain(state, passed, readings, known)
     state, believed, notes = _believe(state, readings)
     return state, Seen(believed, known, _moment(state, readings), notes)
@@ -227,9 +232,24 @@ def _on_line(state: State, passed: float, readings: Readings, known: Known) -> S
         lowest_charge=None,
         frozen=False,
         distrusted=(),
+        none_on_line=tuple(one for one in readings.warnings if one in NONE_ON_LINE),
         voltages=(),
         **_loads(state, passed, readings),
     )
+
+
+def _none_still(state: State, readings: Readings) -> Readings:
+    """Return the readings without what was no value on line, and is no more than that now.
+
+    A count of minutes, or a 0 that is always said, would stop the site at each blip.
+    """
+    tiny = readings.runtime is not None and readings.runtime <= SUSPECT_MINUTES
+    if tiny and "RT_TINY" in state.none_on_line:
+        readings = dataclasses.replace(readings, runtime=None, grain=0)
+    empty = readings.charge is not None and readings.charge <= NO_CHARGE
+    if empty and "CH_ZERO_ON_LINE" in state.none_on_line:
+        readings = dataclasses.replace(readings, charge=None)
+    return readings
 
 
 def _full(readings: Readings, known: Known) -> bool:

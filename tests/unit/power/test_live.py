@@ -215,6 +215,11 @@ def decisions(file: Path, *looks: tuple[float, dict[str, str] | None]) -> list[s
 
 
 OB = honest(0)
+CUT = {"ups.status": "OB DISCHRG", "input.voltage": "0.0"}
+# What is no value on line is none in the cut that follows.
+MINUTES = {**LINE, "battery.runtime": "45"}
+NO_CHARGE = {**LINE, "battery.charge": "0", "battery.runtime": "1799"}
+NEITHER = {key: text for key, text in NO_CHARGE.items() if key != "battery.runtime"}
 
 
 @pytest.mark.parametrize(
@@ -240,12 +245,40 @@ OB = honest(0)
                       (300, LINE)], id="OL DISCHRG with a live input"),
         pytest.param([(0, {**LINE, "input.voltage": "0", "battery.runtime": "99"}), (300, LINE)],
                      id="an input that never was alive"),
+        pytest.param([(0, MINUTES), (10, {**MINUTES, **CUT}), (60, MINUTES)],
+                     id="a runtime that counts minutes"),
+        pytest.param([(0, NO_CHARGE), (10, {**NO_CHARGE, **CUT}), (60, NO_CHARGE)],
+                     id="a charge that is always 0"),
+        pytest.param([(0, NEITHER), (10, {**NEITHER, **CUT}), (60, NEITHER)],
+                     id="a charge that is always 0, and nothing else"),
     ],
 )  # fmt: skip
 def test_a_glitch_stops_nothing(
     tmp_path: Path, looks: list[tuple[float, dict[str, str] | None]]
 ) -> None:
     assert "stop" not in decisions(tmp_path / "state.json", *looks)
+
+
+def test_what_was_none_on_line_is_believed_once_it_is_more_than_that(tmp_path: Path) -> None:
+    emptied = {**LINE, "battery.charge": "1", "battery.runtime": "30"}
+    said = decisions(
+        tmp_path / "state.json", (0, emptied), (10, {**emptied, **CUT}),
+        (20, {**LINE, **CUT, "battery.charge": "4", "battery.runtime": "70"}), (30, OB),
+    )  # fmt: skip
+
+    assert said[10:20] == ["ride"] * 10
+    assert said[29] == "stop"
+
+
+def test_what_was_none_on_line_is_none_after_a_restart(tmp_path: Path) -> None:
+    live = Live(tmp_path / "state.json", SITE, MEASURED)
+    live.look(at(0), read(NEITHER))
+    live.look(at(10), read({**NEITHER, **CUT}))
+
+    again = Live(tmp_path / "state.json", SITE, MEASURED)
+    assert [again.look(at(t), read({**NEITHER, **CUT})).decision for t in range(12, 40)] == (
+        ["ride"] * 28
+    )
 
 
 def test_a_ups_that_never_says_ob_is_overruled_by_its_input(tmp_path: Path) -> None:
