@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 POLL = 1.0  # seconds between two looks at the UPS
+TRIES = 20  # to wake who never logs in, as long as that fails
 MAC_OCTETS = 6
 WAKE_PORT = 9
 LOG = logging.getLogger("rewake")
@@ -45,7 +46,8 @@ LOG = logging.getLogger("rewake")
 class Host:
     """A host that has to be logged in; `wake` is a command, `mac` the way by Wake-on-LAN.
 
-    One that never logs in (WinNUT, Synology) cannot be missed: it is woken once in each event.
+    One that never logs in (WinNUT, Synology) cannot be missed: it is woken once in each event,
+    which is tried again where it fails.
     """
 
     name: str
@@ -152,9 +154,9 @@ def look_at(ups: str, server: str, port: int = UPSD_PORT) -> Look:
 
 
 def wake(host: Host, broadcast: str, port: int = WAKE_PORT) -> None:
-    """Send a host its magic packet, or run its own command; raises OSError."""
+    """Send a host its magic packet, or run its own command; raises OSError, SubprocessError."""
     if host.wake:
-        subprocess.run(host.wake, check=False, timeout=30, stdin=subprocess.DEVNULL)
+        subprocess.run(host.wake, check=True, timeout=30, stdin=subprocess.DEVNULL)
         return
     octets = bytes.fromhex(host.mac.replace(":", ""))
     if len(octets) != MAC_OCTETS:
@@ -190,7 +192,7 @@ class Rewake:
         self._complete_since: float | None = None
         self._forced: bool | None = None
         self._next_wake = self._started
-        self._unseen = [host for host in config.hosts if not host.logs_in]  # and not woken yet
+        self._unseen = _unseen(config)  # and not woken yet
         self._round: list[Host] = []  # who is to be woken now
         if self.open:
             log(f"{config.ups}: an open power event was found")
@@ -223,7 +225,7 @@ class Rewake:
         self._complete_since = None if missing else _since(self._complete_since, now)
         if self._may_wake(now, look):
             self._round = [*self._unseen, *missing]
-            if missing:
+            if self._round:
                 self._next_wake = now + self.config.retry
         self._wake_round(now, missing)
         if (
@@ -241,8 +243,9 @@ class Rewake:
         while self._round and self._clock() - now < POLL:
             host = self._round.pop(0)
             if not host.logs_in:
-                self._unseen.remove(host)
-                self._try_to_wake(host, "never logs in")
+                self._unseen[host] -= 1
+                if self._try_to_wake(host, "never logs in") or not self._unseen[host]:
+                    del self._unseen[host]
             elif host in missing:
                 self._try_to_wake(host, "is missing")
 
@@ -282,14 +285,16 @@ class Rewake:
             )
         )
 
-    def _try_to_wake(self, host: Host, why: str) -> None:
+    def _try_to_wake(self, host: Host, why: str) -> bool:
         try:
             self._wake(host, self.config.broadcast)
-            self._log(f"{host.name} {why}: woken")
-            if self.config.woken_file:
-                self._touch(self.config.woken_file)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             self._log(f"{host.name} {why} and could not be woken: {error}")
+            return False
+        self._log(f"{host.name} {why}: woken")
+        if self.config.woken_file:
+            self._touch(self.config.woken_file)
+        return True
 
     def leave(self) -> None:
         """Open the event when upsmon has forced this host down and the UPS said nothing of it.
@@ -304,7 +309,7 @@ class Rewake:
     def _open_event(self, why: str) -> None:
         if not self.open:
             self.open, self._told = True, False
-            self._unseen = [host for host in self.config.hosts if not host.logs_in]
+            self._unseen = _unseen(self.config)
             self._log(f"{self.config.ups}: power event opens: {why}")
 
     def _keep(self) -> None:
@@ -329,6 +334,11 @@ class Rewake:
         self.open = self._kept = False
         self._complete_since = None
         self._log(f"{self.config.ups}: power event closes: every host is logged in")
+
+
+def _unseen(config: Config) -> dict[Host, int]:
+    """Return who never logs in and can be woken, with how often that is tried."""
+    return {one: TRIES for one in config.hosts if not one.logs_in and (one.mac or one.wake)}
 
 
 def _since(earlier: float | None, now: float) -> float:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import socket
 import socketserver
+import subprocess
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ import pytest
 
 from releve.power.backstop import Backstop
 from releve.power.instant import Instant
-from releve.power.rewake import Config, Host, Rewake, ask_upsd, wake
+from releve.power.rewake import TRIES, Config, Host, Rewake, ask_upsd, wake
 from releve.power.upsd import NoAnswerError
 
 if TYPE_CHECKING:
@@ -225,6 +227,42 @@ def test_who_never_logs_in_is_woken_once_in_each_event(site: Site) -> None:
         site.run(site.now + 60)
         assert [name for _at, name in site.woken] == ["gw"]
         assert not site.open
+
+
+@pytest.mark.parametrize("fails", [1, 3, 100])
+def test_who_never_logs_in_is_tried_again_while_it_cannot_be_woken(site: Site, fails: int) -> None:
+    site.hosts = (NAS, dataclasses.replace(GATEWAY, logs_in=False))
+    site.upsd.clients = [NAS.address]
+    site.start()
+    assert site.rewake is not None
+    tried: list[float] = []
+
+    def unreachable(_host: Host, _broadcast: str) -> None:
+        tried.append(site.now)
+        if len(tried) <= fails:
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    site.rewake._wake = unreachable
+    site.upsd.status = "OB"
+    site.run(2)
+    site.upsd.status = "OL"
+    site.run(20 + 30 * TRIES)
+
+    assert tried == [20 + 30 * number for number in range(min(fails + 1, TRIES))]
+    site.run(site.now + 20)
+    assert not site.open
+
+
+def test_who_never_logs_in_and_cannot_be_woken_keeps_no_event_open(site: Site) -> None:
+    site.hosts = (NAS, Host("pc", GATEWAY.address, logs_in=False))
+    site.upsd.clients = [NAS.address]
+    site.start()
+    site.upsd.status = "OB"
+    site.run(2)
+    site.upsd.status = "OL"
+    site.run(60)
+
+    assert (site.open, site.woken) == (False, [])
 
 
 def test_an_event_stays_open_until_who_never_logs_in_may_be_woken(site: Site) -> None:
@@ -521,3 +559,8 @@ def test_a_command_is_run_instead_of_the_packet(tmp_path: Path) -> None:
     wake(Host("nas", NAS.address, NAS.mac, ("/usr/bin/touch", str(mark))), "127.0.0.1")
 
     assert mark.exists()
+
+
+def test_a_command_that_fails_has_woken_nobody() -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        wake(Host("nas", NAS.address, wake=("/bin/false",)), "127.0.0.1")
