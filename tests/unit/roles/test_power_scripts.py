@@ -105,7 +105,9 @@ def test_the_site_is_shut_down_though_the_other_server_and_the_journal_hang(
     assert "upsmon -c fsd" in log
 
 
-@pytest.mark.parametrize(("status", "stops"), [("OL", False), ("BOOST", False), ("OB", True)])
+@pytest.mark.parametrize(
+    ("status", "stops"), [("OL", False), ("BOOST", False), ("OB", True), ("OL OFF", True)]
+)
 def test_a_host_that_the_other_ups_carries_goes_on(
     run: Callable[..., tuple[float, str]], timer: Path, status: str, stops: bool
 ) -> None:
