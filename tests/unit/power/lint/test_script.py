@@ -67,6 +67,56 @@ def test_other_forms_tell_nothing_or_what_they_do_for_all() -> None:
     assert stops("", "onbatt") is False
 
 
+ALWAYS = "#!/bin/sh\nCMD=/sbin/upsmon\nif true; then\n  logger x\nfi\n${CMD} -c fsd\n"
+AFTER = """\
+#!/bin/bash
+case $1 in
+    onbatt) text="on battery" ;;
+    low) text=low; stop=yes ;;
+    tell) logger "$1"; exit 0 ;;
+esac
+logger "$text"
+if [ -n "$stop" ]; then
+    /sbin/upsmon -c fsd
+fi
+"""
+
+
+def test_what_stands_outside_of_each_case_is_done_for_all() -> None:
+    assert stops(ALWAYS, "onbatt") is True
+    assert stops("case $1 in\n  a) logger a ;;\nesac\nhalt -p\n", "a") is True
+    assert stops("poweroff() {\n  shutdown -h now\n}\nlogger x\n", "a") is False
+    assert stops("STOP='shutdown -h now'\nlogger x\n", "a") is False
+    assert stops_as_root_only("/sbin/shutdown -h +0\n", "onbatt")
+
+
+@pytest.mark.parametrize(("name", "told"), [("onbatt", None), ("low", None), ("tell", False)])
+def test_what_a_case_has_prepared_for_later_is_not_told(name: str, *, told: bool | None) -> None:
+    assert stops(AFTER, name) is told
+
+
+@pytest.mark.parametrize(
+    "guard",
+    ['[ "$1" = stop ] || exit 0\nupsmon -c fsd', '[ "$1" = stop ] && upsmon -c fsd',
+     'if [ "$1" != stop ]; then\n  exit\nfi\nupsmon -c fsd'],
+)  # fmt: skip
+def test_a_stop_behind_a_comparison_is_not_told(guard: str) -> None:
+    assert stops(f"{guard}\n", "stop") is None
+    assert stops(f"{guard}\n", "onbatt") is False
+
+
+def test_another_language_is_not_taken_for_a_shell() -> None:
+    text = '#!/usr/bin/env python3\ndef stop():\n    os.system("shutdown -h now")\n'
+
+    assert stops(text, "onbatt") is False
+    assert stops(text + 'if sys.argv[1] == "low":\n    stop()\n', "low") is None
+
+
+@pytest.mark.parametrize("word", ["fsd", '"fsd"', "'fsd'"])
+def test_a_forced_shutdown_may_be_quoted(word: str) -> None:
+    assert stops(f"case $1 in\n x) /sbin/upsmon -c {word} ;;\nesac\n", "x") is True
+
+
 def test_functions_that_call_each_other_end() -> None:
     assert stops("a() {\n b\n}\nb() {\n a\n}\ncase $1 in\nx) a ;;\nesac\n", "x") is False
 
