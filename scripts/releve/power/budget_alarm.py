@@ -69,16 +69,21 @@ def live_fault(one: Settings, budget: Budget, readings: Readings | None) -> str 
     if readings is None:
         return "the UPS says nothing while the mains are away: nobody knows what is left"
     known = known_of(one, budget)
-    left = charge_left(readings.charge, readings.load, known)
-    seconds = [each for each in (left, readings.runtime) if each is not None]
+    # What stood still in a discharge tells nothing, as on the ladder.
+    charge, runtime = (
+        None if known.stood_still(name) else getattr(readings, name)
+        for name in ("charge", "runtime")
+    )
+    left = charge_left(charge, readings.load, known)
+    seconds = [each for each in (left, runtime) if each is not None]
     if not seconds:
         return None
     carries = int(min(seconds) * budget.derate)
     if carries >= budget.need:
         return None
-    charge = "" if readings.charge is None else f", charge {readings.charge:g} %"
+    shown = "" if charge is None else f", charge {charge:g} %"
     return (
-        f"the battery carries {carries} s now ({int(min(seconds))} s x {budget.derate:g}{charge}), "
+        f"the battery carries {carries} s now ({int(min(seconds))} s x {budget.derate:g}{shown}), "
         f"the shutdown needs {budget.need} s: begin it by hand at once (upsmon -c fsd), or stop "
         "guests that can be missed"
     )

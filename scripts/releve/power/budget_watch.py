@@ -17,7 +17,7 @@ from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
-from releve.errors import ExitCode, InputError, ReleveError
+from releve.errors import ExitCode, ReleveError
 from releve.power import guests, outcomes, tasks
 from releve.power.budget import Budget, Settings, budget_of, with_live_day
 from releve.power.budget_alarm import OCCASIONS, Told, alarms_of, live_fault
@@ -38,6 +38,8 @@ BUDGETS = Path("/etc/releve/power-budget.json")  # UPS -> the budget with its se
 MEASURED = Path("/etc/releve/measured")
 NUT = Path("/etc/nut")
 STATE = Path("/var/lib/releve-budget/told.json")
+# What a budget or a record raises that somebody has changed by hand.
+UNREADABLE = (ReleveError, ValueError, KeyError, TypeError, AttributeError)
 ASKED = Path("/run/nut/budget-asked")  # left by what upsmon calls when the mains go
 
 
@@ -248,20 +250,20 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--spool", type=Path, default=SPOOL)
     parser.add_argument("--json", action="store_true", dest="as_json")
     options = parser.parse_args(arguments)
+    upsd = Upsd()
     try:
         if options.on == "on-battery":
             options.asked.unlink(missing_ok=True)
         with alone(options.budgets):
-            watched, faults = _look(options, Upsd())
+            watched, faults = _look(options, upsd)
             if options.tell:
-                _tell(options, {one.ups: one.faults for one in watched} | {gethostname(): faults})
-    except InputError as error:
-        sys.stderr.write(f"power.pyz watch-budget: {error}\n")
-        return error.exit_code
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        sys.stderr.write(
-            f"{options.budgets}: no budget can be read there ({error}); run playbooks/power.yml\n"
-        )
+                _tell(options, watched, faults, upsd)
+    except (OSError, *UNREADABLE) as error:
+        fault = f"{options.budgets}: no budget can be read there ({error}); run playbooks/power.yml"
+        sys.stderr.write(f"{fault}\n")
+        if options.tell:
+            with contextlib.suppress(OSError):  # of a disk that takes no alarm
+                _tell(options, [], [fault], upsd)
         return ExitCode.USAGE
     _print(watched, faults, as_json=options.as_json)
     holds = not faults and not any(one.faults for one in watched)
@@ -275,17 +277,35 @@ def _look(options: argparse.Namespace, upsd: Upsd) -> tuple[list[Watched], list[
     if faults:  # a task that ended between both looks has left no lock
         again = guest_faults(guests.node_of(options.pve, run=options.run), tasks.running())
         faults = [one for one in faults if one in again]
-    seen, watched = stop_seconds(tasks.TASKS), []
-    texts = (tasks.read(options.nut / "ups.conf"), tasks.read(options.nut / "upssched.conf"))
+    here = (node, stop_seconds(tasks.TASKS))
+    watched = []
     for ups, deployed in json.loads(options.budgets.read_text(encoding="utf-8")).items():
-        record = json.loads(tasks.read(options.measured / f"{ups}.json") or "{}")
-        one = watch(ups, deployed, record, node, seen, standing=standing_of(*texts, ups))
-        if options.on == "on-battery":
-            settings, budget = now_of(deployed, record, node, seen)
-            live = live_fault(settings, budget, readings_of(upsd, ups))
-            one.faults.extend([live] if live else [])
-        watched.append(one)
+        try:
+            watched.append(_look_at(options, upsd, ups, deployed, here))
+        except UNREADABLE as error:  # the others are looked at all the same
+            faults.append(
+                f"{ups}: its budget or its record cannot be read, so that nobody knows whether the"
+                f" shutdown is covered ({error}); run playbooks/power.yml"
+            )
     return watched, faults
+
+
+def _look_at(
+    options: argparse.Namespace,
+    upsd: Upsd,
+    ups: str,
+    deployed: dict[str, Any],
+    here: tuple[Node, dict[int, float]],
+) -> Watched:
+    """Return the budget of one UPS; raises what `UNREADABLE` names."""
+    texts = (tasks.read(options.nut / "ups.conf"), tasks.read(options.nut / "upssched.conf"))
+    record = json.loads(tasks.read(options.measured / f"{ups}.json") or "{}")
+    one = watch(ups, deployed, record, *here, standing=standing_of(*texts, ups))
+    if options.on == "on-battery":
+        settings, budget = now_of(deployed, record, *here)
+        live = live_fault(settings, budget, readings_of(upsd, ups))
+        one.faults.extend([live] if live else [])
+    return one
 
 
 def readings_of(upsd: Upsd, ups: str) -> Readings | None:
@@ -296,11 +316,28 @@ def readings_of(upsd: Upsd, ups: str) -> Readings | None:
         return None
 
 
-def _tell(options: argparse.Namespace, found: dict[str, list[str]]) -> None:
-    """Raise the alarms, and remember what was told; raises OSError."""
-    for alarm in alarms_of(Told.read(options.state), found, options.on):
+def _tell(
+    options: argparse.Namespace, watched: list[Watched], faults: list[str], upsd: Upsd
+) -> None:
+    """Raise the alarms, and remember what was told; raises OSError.
+
+    What was told of a battery in a cut is not over while the mains are away: only the mains end it.
+    """
+    told = Told.read(options.state)
+    found = {one.ups: one.faults for one in watched}
+    stands = {
+        ups: told.faults[ups]
+        for ups, now in found.items()
+        if not now and told.faults.get(ups) and not _has_mains(readings_of(upsd, ups))
+    }
+    found = {ups: now for ups, now in found.items() if ups not in stands} | {gethostname(): faults}
+    for alarm in alarms_of(told, found, options.on):
         raise_alarm(alarm, options.spool)
-    Told(found).write(options.state)
+    Told(told.faults | found).write(options.state)
+
+
+def _has_mains(readings: Readings | None) -> bool:
+    return readings is not None and readings.mains == "on"
 
 
 def _print(watched: list[Watched], faults: list[str], *, as_json: bool) -> None:

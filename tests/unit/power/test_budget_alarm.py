@@ -82,20 +82,38 @@ def test_a_battery_that_is_not_full_is_seen(values: dict[str, str], carries: int
         assert f"needs {budget.need} s: begin it by hand at once" in fault
 
 
+@pytest.mark.parametrize(
+    ("moved", "told"),
+    [({"runtime": False}, False), ({"charge": False}, True), ({}, True)],
+)
+def test_a_value_that_stood_still_in_the_discharge_raises_no_alarm(
+    moved: dict[str, bool], *, told: bool
+) -> None:
+    record = {
+        "format": 1, "ups": "ups1", "on": "2026-11-01", "how": "deep", "capacity_seconds": 1200,
+        "curve": [[0, 100, 27, 1200], [1200, 2, 21, 2]],
+        "moved": {"charge": True, "runtime": True, "voltage": True} | moved,
+    }  # fmt: skip
+    one = dataclasses.replace(ONE, record=record, ups="ups1")
+    fault = live_fault(one, budget_of(one), read(says(battery_charge="100", battery_runtime="60")))
+
+    assert (fault is not None) is told, fault
+
+
 def test_a_ups_that_says_nothing_in_a_cut_is_a_fault() -> None:
     assert "nobody knows what is left" in (live_fault(ONE, budget_of(ONE), None) or "")
 
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A host with the guests of its budget; its UPS is on battery and nearly empty."""
+    """A host with the guests of its budget; its UPS is nearly empty, and on line again."""
     for name in ("pve/qemu-server", "spool", "nut"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "budgets").write_text(json.dumps({"ups1": as_json(ONE)}))
     for vmid, name, order, down in ((101, "compta", 1, 60), (102, "dossiers", 2, 90)):
         file = tmp_path / "pve" / "qemu-server" / f"{vmid}.conf"
         file.write_text(f"name: {name}\nstartup: order={order},down={down}\n")
-    values = says(battery_charge="20")
+    values = says(ups_status="OL CHRG", battery_charge="20")
     monkeypatch.setattr(budget_watch, "readings_of", lambda _upsd, _ups: read(values))
     return tmp_path
 
@@ -147,6 +165,52 @@ def test_in_a_cut_the_request_is_taken_away_and_the_battery_looked_at(host: Path
     assert "the battery carries 192 s now" in told
     assert not (host / "asked").exists()
     assert look(host, "night")[0] == 0, "nobody looks at the battery of a quiet night"
+
+
+@pytest.mark.parametrize("status", ["OB DISCHRG", None])
+def test_what_was_told_in_a_cut_is_over_with_the_mains_alone(
+    host: Path, monkeypatch: pytest.MonkeyPatch, status: str | None
+) -> None:
+    line = budget_watch.readings_of
+    cut = None if status is None else read(says(ups_status=status, battery_charge="20"))
+    monkeypatch.setattr(budget_watch, "readings_of", lambda _upsd, _ups: cut)
+    assert len(look(host, "on-battery")[1]) == 1
+    assert look(host, "guests") == (0, [])
+
+    monkeypatch.setattr(budget_watch, "readings_of", line)
+    assert look(host, "guests") == (0, ["ups1: the shutdown is covered again"])
+
+
+@pytest.mark.parametrize("on", ["night", "on-battery"])
+def test_a_record_that_cannot_be_read_hides_no_other_ups(host: Path, on: str) -> None:
+    (host / "budgets").write_text(json.dumps({"ups0": as_json(ONE), "ups1": as_json(ONE)}))
+    (host / "measured").mkdir()
+    (host / "measured" / "ups0.json").write_text("{")
+    code, told = look(host, on)
+
+    assert code == 4
+    assert any("192 s now" in one for one in told) is (on == "on-battery")
+    assert any(one.startswith(f"{gethostname()}: ") and "ups0: its budget" in one for one in told)
+    assert not any("ups0" in one for one in look(host, "guests")[1]), "said once"
+
+
+def test_a_record_that_is_not_sound_is_told_in_a_cut(host: Path) -> None:
+    odd = dataclasses.replace(ONE, record={"on": "2026-11-01"})
+    (host / "budgets").write_text(json.dumps({"ups1": as_json(odd)}))
+    code, (told,) = look(host, "on-battery")
+
+    assert code == 4
+    assert "nobody knows whether the shutdown is covered" in told
+
+
+def test_budgets_that_cannot_be_read_are_told_once_and_each_night(host: Path) -> None:
+    (host / "budgets").write_text("{")
+    code, (told,) = look(host, "guests")
+
+    assert code == 2
+    assert "no budget can be read there" in told
+    assert look(host, "guests") == (2, [])
+    assert look(host, "night") == (2, [told])
 
 
 def test_what_stands_in_nuts_files_counts_and_not_what_was_deployed(host: Path) -> None:
