@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+import shlex
 
 from releve.power.lint.shell import read_shell
 
@@ -51,7 +52,8 @@ def effect_of(command: str) -> Effect:
     """
     if read_shell(command).open_line is not None:
         return Effect.NOTHING
-    found = {_effect(part.split()) for part in _SPLIT.split(_unwrapped(command)) if part.split()}
+    parts = map(_words, _SPLIT.split(_unwrapped(command)))
+    found = {_effect(words) for words in parts if words}
     for effect in (Effect.CUTS, Effect.STOPS, Effect.REBOOTS, Effect.LATE, Effect.UNKNOWN):
         if effect in found:
             return effect
@@ -63,6 +65,14 @@ def uses_sudo(command: str) -> bool:
     return any(
         part.split()[:1] and _name(part.split()[0]) == "sudo" for part in _SPLIT.split(command)
     )
+
+
+def _words(part: str) -> list[str]:
+    """Return the words as a shell has them; a quote that another part closes stays as it is."""
+    try:
+        return shlex.split(part)
+    except ValueError:
+        return part.split()
 
 
 def _unwrapped(command: str) -> str:

@@ -203,7 +203,9 @@ def not_monitored(conf: Configuration) -> Iterator[Spot]:
     watched = {one.ups.lower() for one in conf.monitors if conf.is_own(one.host)}
     harmless = drivers.COPIES | drivers.NEVER_CUT | drivers.OURS
     for one in conf.sections if leads and flagged else ():
-        spared = atoi(one.value("sdorder") or "0") < 0
+        # upsdrvctl makes its entry of a section's first line, and of that keeps driver and port.
+        late = any(option.name == "sdorder" for option in one.options[1:])
+        spared = late and atoi(one.value("sdorder") or "0") < 0
         seen = one.name.lower() in watched or _is_source(conf, one.name.lower())
         if not seen and not spared and one.driver not in harmless:
             yield Spot("ups.conf", one.line, one.name)

@@ -222,6 +222,20 @@ def line_ignored(conf: Configuration) -> Iterator[Spot]:
         yield from (Spot(FILE, line) for line in sorted({*conf.ups.ignored, *conf.ups.broken}))
 
 
+@RULES.warn(
+    "UC_GLOBAL_IGNORED",
+    "{at} stands before the first section, where NUT {nut} does not know it: it counts for no"
+    " device",
+    "write it below the [name] of each device that it is for",
+)
+def global_ignored(conf: Configuration) -> Iterator[Spot]:
+    """Find what do_global_args() of drivers/main.c and upsdrvctl leave out."""
+    for one in conf.ups.globals if conf.ups and conf.sections else ():
+        if one.name not in drivers.GLOBAL:
+            shown = one.shown and (one.value is not None or _is_some_option(one.name))
+            yield Spot(FILE, one.line, one.name if shown else "this line")
+
+
 @RULES.refuse(
     "UC_DUMMY_AS_SOURCE",
     "[{at}] is a simulated UPS (dummy-ups on a file): no cable, no stale data, nothing to cut",

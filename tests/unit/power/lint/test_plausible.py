@@ -117,6 +117,14 @@ CASES: dict[str, Case] = {
     "one that the late hook spares": Case(
         whole("ups.conf", f"{UPS} serial = A\n{SECOND} serial = B\n sdorder = -1\n"), "ok"
     ),
+    "one that the late hook cuts, as upsdrvctl drops a first line": Case(
+        whole("ups.conf", f"{UPS} serial = A\n"
+              + SECOND.replace("]\n", "]\n sdorder = -1\n") + " serial = B\n"),
+        "warn", "UM_UPS_NOT_MONITORED",
+    ),
+    "settings before the first section": Case(
+        whole("ups.conf", f"offdelay = 90\nmaxretry = 3\n{UPS}"), "warn", "UC_GLOBAL_IGNORED"
+    ),
     "watched through a clone": Case(
         {
             **swap("upsmon.conf", "ups1@", "part@"),
@@ -249,6 +257,7 @@ CASES: dict[str, Case] = {
     "a shell in quotes": Case(command('"/bin/sh -c \\"shutdown -h now\\""'), "ok"),
     "a variable before": Case(command('"LANG=C shutdown -h now"'), "ok"),
     "a grace of old": Case(command('"/sbin/shutdown -t 5 -h now"'), "ok"),
+    "quotes within": Case(command("\"/sbin/shutdown -h '+0'\""), "ok"),
     "BSD's letter": Case(command('"/sbin/shutdown -p now"'), "refuse", "UM_SHUTDOWNCMD_NOOP"),
     "Windows's words": Case(command('"shutdown /s /t 0"'), "refuse", "UM_SHUTDOWNCMD_NOOP"),
     "a cut in place of a stop": Case(

@@ -46,6 +46,7 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "UC_UNKNOWN_OPTION": ("ups.conf", "", "  maxretry = 3\n"),
     "UC_USER_OTHER": ("ups.conf", "", "  user = uucp\n"),
     "UC_LINE_IGNORED": ("ups.conf", "", "  two words\n"),
+    "UC_GLOBAL_IGNORED": ("ups.conf", "pollinterval = 2", "pollinterval = 2\noffdelay = 90"),
     "UC_DUMMY_AS_SOURCE": ("ups.conf", "driver = usbhid-ups\n  port = auto",
                            "driver = dummy-ups\n  port = ups.dev"),
     "UC_USB_AMBIGUOUS": ("ups.conf", "", SECOND),
