@@ -69,8 +69,11 @@ class Backstop:
         """Take what the UPS says, nothing where it is not heard, and do what follows.
 
         As for upssched, silence ends no outage. It begins none either: a file of an earlier life
-        counts once the UPS says by itself that it is on battery.
+        counts once the UPS says by itself that it is on battery. OL and OB at once is no word: for
+        upssched each look ends the outage and begins one.
         """
+        if {"OL", "OB"} <= status:
+            status = frozenset()
         if status & ON_LINE and "OB" not in status:
             self._end()
             return

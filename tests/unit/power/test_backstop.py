@@ -98,6 +98,16 @@ def test_silence_begins_none(outage: Outage) -> None:
     assert outage.called == []
 
 
+def test_both_at_once_begins_no_outage_and_ends_none(outage: Outage) -> None:
+    outage.says("OL OB", 500)
+    assert outage.called == []
+
+    outage.says("OB", 60)
+    outage.says("OB OL", 10)
+    outage.says("OB", 50)
+    assert len(outage.called) == 1
+
+
 @pytest.mark.parametrize("status", ["OB FSD", "FSD OB LB"])
 def test_a_shutdown_that_goes_on_needs_no_word(outage: Outage, status: str) -> None:
     outage.says("OB", 90)
