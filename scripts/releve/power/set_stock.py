@@ -18,6 +18,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
 from releve.errors import ExitCode, InputError, ReleveError
@@ -45,7 +46,9 @@ from releve.power.stock import (
 from releve.power.upsd import Upsd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from releve.power.spool import Severity
 
     Say = Callable[[str], Mapping[str, str] | None]
 
@@ -121,12 +124,29 @@ def find(budgets: dict[str, Any], here: Here) -> list[Found]:
     return found
 
 
-def set_all(found: list[Found], nut: Path, restart: Callable[[str], None]) -> Iterator[str]:
+def find_all(budgets: dict[str, Any], here: Here) -> tuple[list[Found], list[str]]:
+    """Return each UPS of mode stock, and why another one cannot be reckoned; raises as `find`.
+
+    A record that is not sound keeps nobody from the next UPS.
+    """
+    found, faults = [], []
+    for ups, deployed in budgets.items():
+        try:
+            found += find({ups: deployed}, here)
+        except (InputError, json.JSONDecodeError) as error:
+            faults.append(f"{ups}: its record cannot be read, its thresholds stay: {error}")
+    return found, faults
+
+
+def set_all(
+    found: list[Found], nut: Path, restart: Callable[[str], None], unread: Sequence[str] = ()
+) -> Iterator[str]:
     """Bring NUT's files to it; yield one sentence for each change. Raises InputError, OSError.
 
-    A driver that does not start keeps nobody from the next UPS: it is named at the end.
+    A driver that does not start keeps nobody from the next UPS: it is named at the end, with who
+    could not be reckoned.
     """
-    faults = []
+    faults = list(unread)
     for one in found:
         try:
             yield from _set(one, nut, restart)
@@ -237,15 +257,20 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         with alone(BUDGETS if options.budgets == "-" else Path(options.budgets)):
-            found = look(options, said_by(Upsd()))
+            found, unread = look(options, said_by(Upsd()))
+            if unread and not options.is_set:
+                raise InputError("; ".join(unread))
             done = []
-            for sentence in set_all(found, options.nut, restart_driver) if options.is_set else ():
+            changes = set_all(found, options.nut, restart_driver, unread) if options.is_set else ()
+            for sentence in changes:
                 done.append(sentence)
                 sys.stderr.write(sentence + "\n")
                 if options.tell and options.spool.is_dir():
                     _tell(sentence, options.spool)
     except ReleveError as error:
         sys.stderr.write(f"power.pyz thresholds: {error}\n")
+        if options.tell and not options.hold and options.spool.is_dir():  # each night
+            _tell(f"{gethostname()}: not all could be set: {error}", options.spool, "failure")
         return error.exit_code
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, OSError) and error.filename != options.budgets:
@@ -261,17 +286,17 @@ def main(arguments: list[str]) -> int:
     return ExitCode.DONE
 
 
-def _tell(sentence: str, spool: Path) -> None:
+def _tell(sentence: str, spool: Path, severity: Severity = "info") -> None:
     """Raise an alarm for what was changed; a full disk keeps nobody from the next change."""
     ups, _, text = sentence.partition(": ")
     try:
-        raise_alarm(Alarm("thresholds", ups, text, "info"), spool)
+        raise_alarm(Alarm("thresholds", ups, text, severity), spool)
     except OSError as error:
         sys.stderr.write(f"power.pyz thresholds: nobody is told: {error}\n")
 
 
-def look(options: argparse.Namespace, say: Say) -> list[Found]:
-    """Return what has to stand on this host."""
+def look(options: argparse.Namespace, say: Say) -> tuple[list[Found], list[str]]:
+    """Return what has to stand on this host, and for whom that cannot be said."""
     if options.budgets == "-":
         budgets = json.load(sys.stdin)
     else:
@@ -284,4 +309,4 @@ def look(options: argparse.Namespace, say: Say) -> list[Found]:
     texts = (tasks.read(options.nut / "ups.conf"), tasks.read(options.nut / "upssched.conf"))
     node = guests.node_of(options.pve)
     seen = stop_seconds(tasks.TASKS)
-    return find(budgets, Here(node, seen, records, say, texts, options.hold))
+    return find_all(budgets, Here(node, seen, records, say, texts, options.hold))

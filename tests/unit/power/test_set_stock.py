@@ -327,7 +327,29 @@ def test_a_driver_that_does_not_start_keeps_nobody_from_the_next_ups(
     assert [alarm.text.partition(" is ")[0] for alarm in waiting(tmp_path / "spool")] == [
         "the timer goes from 900 to 840 s on battery",
         "a low battery",
+        "not all could be set: nut-driver@ups1.service: did not start",
     ]
+
+
+@pytest.mark.parametrize("record", ["{", '{"on": "2026-05-02", "capacity_seconds": 1800}'])
+def test_a_record_that_cannot_be_read_keeps_nobody_from_the_next_ups(
+    verb: Callable[..., tuple[int, str]], nut: Path, tmp_path: Path, record: str
+) -> None:
+    (nut / "ups.conf").write_text(UPS_CONF + UPS_CONF.replace("ups1", "ups2"))
+    (nut / "upssched.conf").write_text(SCHED + SCHED.replace("ups1", "ups2"))
+    (tmp_path / "budgets.json").write_text(json.dumps(dict.fromkeys(UPSES, BUDGETS["ups1"])))
+    (tmp_path / "measured").mkdir()
+    (tmp_path / "measured" / "ups1.json").write_text(record)
+
+    assert verb()[0] == 2
+    assert verb("--set", "--hold", "--tell", "--quiet")[0] == 2
+    assert not waiting(tmp_path / "spool"), "each night, and not every five minutes"
+
+    code, said = verb("--set", "--tell", "--quiet")
+    assert (code, "ups1: its record cannot be read" in said) == (2, True)
+    assert standing_of((nut / "ups.conf").read_text(), "", "ups1").runtime_low is None
+    assert standing_of((nut / "ups.conf").read_text(), "", "ups2").runtime_low == 750
+    assert [alarm.severity for alarm in waiting(tmp_path / "spool")] == ["info", "failure"]
 
 
 def test_a_full_spool_keeps_nothing_from_being_set(
