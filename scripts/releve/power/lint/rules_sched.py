@@ -235,7 +235,13 @@ def _goes_through(conf: Configuration, at: At, end: str) -> bool:
         if one.event.upper() in (end, at.event.upper()) and _called(conf, one.event)
         and _matches(conf, one)
     ]  # fmt: skip
-    return not ended or at.seconds < BLIP
+    return at.seconds < BLIP or not ended or not _ends_each(conf, at, ended)
+
+
+def _ends_each(conf: Configuration, at: At, ended: list[At]) -> bool:
+    """Tell whether a timer is cancelled whichever UPS of those that start it is back."""
+    starts = {one.system for one in conf.monitors} if at.pattern == "*" else {at.pattern}
+    return all(any(one.pattern in ("*", name) for one in ended) for name in starts)
 
 
 @RULES.warn(

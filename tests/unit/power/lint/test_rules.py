@@ -300,6 +300,25 @@ def test_a_mains_return_that_upssched_does_not_hear_of_ends_no_timer() -> None:
     assert {"US_BLIP_SHUTS_DOWN", "US_NOT_CALLED"} <= ids(deaf)
 
 
+@pytest.mark.parametrize(
+    ("cancels", "refused"),
+    [(["ups1"], True), (["ups1", "ups2"], False), (["*"], False), (["ups1", "*"], False)],
+)
+def test_a_timer_that_any_ups_starts_is_cancelled_by_each(
+    cancels: list[str], *, refused: bool
+) -> None:
+    lines = TIMER + "".join(
+        f"AT ONLINE {one if one == '*' else f'{one}@localhost'} CANCEL-TIMER shutdown\n"
+        for one in cancels
+    )
+    files = changed(primary(), "upssched.conf", "", lines)
+    second = f"MONITOR ups2@localhost 1 primary {PRIMARY_PASSWORD} primary\n"
+    both = changed(files, "upsmon.conf", "", second)
+
+    assert "US_BLIP_SHUTS_DOWN" not in ids(files)
+    assert ("US_BLIP_SHUTS_DOWN" in ids(both)) is refused
+
+
 def test_a_script_at_hand_decides_what_a_timer_does() -> None:
     files = changed(primary(), "upssched.conf", "", "AT ONBATT * START-TIMER onbatt 300\n")
     tells = 'case "$1" in\n onbatt) logger on battery ;;\n off) upsmon -c fsd ;;\nesac\n'
