@@ -295,10 +295,14 @@ def _derate(one: Settings) -> float:
 
 def _capacity(one: Settings) -> int | None:
     """Return what this UPS carries once the others that may fail have failed."""
-    if one.capacity_seconds is None or one.measured_alone or one.supplies <= one.min_supplies:
-        return one.capacity_seconds
-    share = one.min_supplies / one.supplies
-    return math.floor(one.capacity_seconds * share**LOAD_EXPONENT)
+    return None if one.capacity_seconds is None else math.floor(one.capacity_seconds * _share(one))
+
+
+def _share(one: Settings) -> float:
+    """Return what is left of the measured time when this UPS carries the others' load, too."""
+    if one.measured_alone or one.supplies <= one.min_supplies:
+        return 1.0
+    return float((max(1, one.min_supplies) / one.supplies) ** LOAD_EXPONENT)
 
 
 def _warnings(one: Settings, derate: float) -> list[str]:
@@ -319,7 +323,8 @@ def _faults(one: Settings, need: int, trigger: int, usable: int | None) -> list[
     faults = []
     wanted = trigger + one.ride_through_seconds
     if usable is not None and usable < wanted:
-        faults.append(too_small(one, Lack(need, trigger, usable, _derate(one), _capacity(one))))
+        lack = Lack(need, trigger, usable, _derate(one), _capacity(one), _share(one))
+        faults.append(too_small(one, lack))
     faults.extend(
         f"{guest.name} has no time of its own to stop (down), so {guest.limit} s count: "
         "set its stop_seconds"

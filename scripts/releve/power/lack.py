@@ -12,13 +12,17 @@ if TYPE_CHECKING:
 
 
 class Lack(NamedTuple):
-    """The numbers of a budget that does not hold, as `Budget` has them."""
+    """The numbers of a budget that does not hold, as `Budget` has them.
+
+    `share`: of the measured time that is left once other supplies have failed.
+    """
 
     need: int
     trigger: int
     usable: int
     derate: float
     capacity: int | None
+    share: float = 1.0
 
 
 def too_small(one: Settings, lack: Lack) -> str:
@@ -28,7 +32,9 @@ def too_small(one: Settings, lack: Lack) -> str:
     names = ", ".join(f"{guest.name} {guest.limit} s" for guest in slowest)
     less = math.ceil((wanted - lack.usable) / one.margin)
     measured = f"{lack.capacity} s measured x {lack.derate:g}"
+    so = ""
     if lack.capacity != one.capacity_seconds:
+        so = ", in the same way"
         measured = (
             f"{lack.capacity} s x {lack.derate:g}: its {one.capacity_seconds} s were measured while"
             f" {one.supplies} supplies shared the load; if it carried all of it then, say"
@@ -39,5 +45,13 @@ def too_small(one: Settings, lack: Lack) -> str:
         f" {one.ride_through_seconds} s of waiting for the mains, together {wanted} s; the"
         f" battery carries {lack.usable} s ({measured}):"
         f" lower stop_seconds ({names or 'of the hosts'}) by {less} s in all,"
-        f" or fit a battery that is measured at {math.ceil(wanted / lack.derate)} s"
+        f" or fit a battery that is measured at {_enough(wanted, lack)} s{so}"
     )
+
+
+def _enough(wanted: int, lack: Lack) -> int:
+    """Return the least measured time of which so many seconds are counted on."""
+    seconds = math.floor(wanted / lack.derate / lack.share)
+    while math.floor(math.floor(seconds * lack.share) * lack.derate) < wanted:
+        seconds += 1
+    return seconds

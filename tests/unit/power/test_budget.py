@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 from typing import Any
 
 import pytest
@@ -215,6 +216,21 @@ def test_the_last_ups_of_several_carries_the_whole_load() -> None:
     )
     assert budget_of(but(supplies=2, min_supplies=1)).capacity == 1200
     assert budget_of(but(supplies=2, min_supplies=2, measured_alone=False)).capacity == 1200
+
+
+@pytest.mark.parametrize("derate", [0.35, 0.7, 0.8, 0.9])
+@pytest.mark.parametrize("supplies", [1, 2, 3])
+def test_a_battery_of_the_size_that_is_named_is_enough_and_none_below_it(
+    derate: float, supplies: int
+) -> None:
+    site = but(supplies=supplies, measured_alone=False, derate=derate)
+    for ride in range(900, 960):
+        one = dataclasses.replace(site, ride_through_seconds=ride, capacity_seconds=1000)
+        found = re.search(r"measured at (\d+) s", budget_of(one).faults[0])
+        assert found
+        least = int(found[1])
+        assert budget_of(dataclasses.replace(one, capacity_seconds=least)).faults == []
+        assert budget_of(dataclasses.replace(one, capacity_seconds=least - 1)).faults
 
 
 def test_more_supplies_than_there_are_cannot_be_needed() -> None:
