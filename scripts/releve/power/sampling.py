@@ -274,9 +274,7 @@ class Sampler:
                 self.sleep(1)
                 self._look()
         except OSError:  # of a full disk: nobody would end the test any more
-            if self.request.how == "deep" and STOP in self.journal.first("commands"):
-                with contextlib.suppress(ReleveError):
-                    self.device.send(STOP)
+            self._leave()
             raise
         finally:
             if self.hold_file:
@@ -301,9 +299,25 @@ class Sampler:
         self.journal.note(zero=self.clock(), sent=asked)
         try:
             self.device.send(asked)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, NoAnswerError):  # it may have begun all the same
+                self._leave()
             self.journal.note(end="refused", at=self.clock())
             raise
+
+    def _leave(self) -> None:
+        """End a test that nobody follows any more: it would go on until the site is stopped."""
+        if self.request.how == "deep":
+            self._stop()
+
+    def _stop(self) -> bool:
+        """Ask the test to end, where that can be asked; return whether the UPS was told."""
+        if STOP in self.journal.first("commands"):
+            try:
+                self.device.send(STOP)
+            except ReleveError:
+                return False
+        return True
 
     def _look(self) -> None:
         if self.hold_file:
@@ -341,10 +355,9 @@ class Sampler:
         if why:
             self.journal.note(end=why, at=self.clock())
             return True
-        if self.journal.first("stopped") is None and (enough := self._enough()):
+        # One that is not heard is asked again: a test that goes on would stop the site.
+        if self.journal.first("stopped") is None and (enough := self._enough()) and self._stop():
             self.journal.note(stopped=self._last.seconds, why=enough)
-            if STOP in self.journal.first("commands"):
-                self.device.send(STOP)
         return False
 
     def _why_over(self) -> str:

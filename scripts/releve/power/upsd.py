@@ -10,7 +10,7 @@ import re
 import socket
 import ssl
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -132,11 +132,11 @@ class Upsd:
             answer = link.ask(f"INSTCMD {ups} {command}").split()
             number = answer[2] if tracked and len(answer) > 2 else ""  # noqa: PLR2004
             deadline = time.monotonic() + TRACK_SECONDS
-            while number and time.monotonic() < deadline:
-                became = link.ask(f"GET TRACKING {number}")
-                if became != "PENDING":
-                    return
-                time.sleep(0.1)
+            with suppress(OSError):  # the driver has it by now
+                while number and time.monotonic() < deadline:
+                    if link.ask(f"GET TRACKING {number}") != "PENDING":
+                        return
+                    time.sleep(0.1)
 
     @contextmanager
     def _link(self, ups: str) -> Iterator[_Link]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.power.discharge import KilledError, PaperUps
 
-from releve.errors import CheckError
+from releve.errors import CheckError, ReleveError
 from releve.power import sampling
 from releve.power.sampling import Journal, Request, Sampler
+from releve.power.upsd import NoAnswerError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,6 +123,41 @@ def test_a_full_disk_leaves_no_deep_test_that_nobody_ends(
         sampler(ups, tmp_path, "deep").run()
 
     assert ups.sent == ["test.battery.start.deep", "test.battery.stop"]
+
+
+class Away(PaperUps):
+    """Hears nothing of a command the first `times`, or says so."""
+
+    def __init__(self, command: str, error: type[ReleveError], times: int) -> None:
+        super().__init__(capacity=600)
+        self.away, self.error, self.left_out, self.tried = command, error, times, [""]
+
+    def send(self, command: str) -> None:
+        self.tried.append(command)
+        if command == self.away and self.tried.count(command) <= self.left_out:
+            raise self.error(command)
+        super().send(command)
+
+
+@pytest.mark.parametrize("error", [NoAnswerError, CheckError])
+def test_the_end_of_a_deep_test_is_asked_for_until_the_ups_has_heard(
+    tmp_path: Path, error: type[ReleveError]
+) -> None:
+    ups = Away("test.battery.stop", error, 3)
+    journal = sampler(ups, tmp_path, "deep", stop_seconds=40, unattended=True).run()
+
+    assert ups.tried.count("test.battery.stop") == 4
+    assert journal.first("stopped") == pytest.approx(43, abs=1)
+    assert journal.first("end") == "back"
+
+
+def test_a_deep_test_that_may_have_begun_unheard_is_ended(tmp_path: Path) -> None:
+    ups = Away("test.battery.start.deep", NoAnswerError, 1)
+    with pytest.raises(NoAnswerError):
+        sampler(ups, tmp_path, "deep").run()
+
+    assert ups.sent == ["test.battery.stop"]
+    assert Journal.open(tmp_path / "ups1.jsonl").first("end") == "refused"
 
 
 def test_a_journal_that_a_power_cut_has_spoilt_is_read_as_far_as_it_goes(tmp_path: Path) -> None:

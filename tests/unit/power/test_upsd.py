@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,6 +59,21 @@ def test_a_command_that_nobody_takes_is_an_error(upsd: SmallUpsd) -> None:
     upsd.refuses = True
     with pytest.raises(CheckError, match="FAILED"):
         upsd.link.send("ups1", "test.battery.start.quick", TESTER)
+
+
+def test_a_command_that_was_taken_is_believed_though_upsd_then_falls_silent(
+    upsd: SmallUpsd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = upsd.answers
+
+    def silent(line: str, state: dict[str, str]) -> list[str]:
+        return [] if line.startswith("GET TRACKING") else answers(line, state)
+
+    monkeypatch.setattr(upsd, "answers", silent)
+    link = dataclasses.replace(upsd.link, timeout=0.3)
+    link.send("ups1", "test.battery.start.quick", TESTER)
+
+    assert upsd.sent == ["test.battery.start.quick"]
 
 
 def test_the_password_is_read_at_the_host(tmp_path: Path) -> None:
