@@ -64,7 +64,7 @@ def waiting(spool: Path = SPOOL) -> list[Alarm]:
     found = []
     for file in files[-MOST:]:
         try:
-            found.append(_alarm_of(json.loads(file.read_text(encoding="utf-8"))))
+            found.append(_alarm_of(json.loads(file.read_text(encoding="utf-8")), file.stem))
         except FileNotFoundError:
             continue
         except (OSError, ValueError, TypeError, KeyError, OverflowError):
@@ -73,15 +73,17 @@ def waiting(spool: Path = SPOOL) -> list[Alarm]:
     return found
 
 
-def _alarm_of(words: dict[str, Any]) -> Alarm:
+def _alarm_of(words: dict[str, Any], name: str) -> Alarm:
     """Return the alarm of a file; raises ValueError, TypeError, KeyError for one that is none.
 
-    One that nobody could send would keep all others from being sent.
+    One that nobody could send would keep all others from being sent, and a copy under another name
+    would be sent for ever.
     """
     alarm = Alarm(**{**words, "sent": tuple(words["sent"])})
     texts = (alarm.topic, alarm.ups, alarm.text, alarm.id, *alarm.sent)
-    if not all(isinstance(one, str) for one in texts) or alarm.severity not in get_args(Severity):
-        message = "a text is none, or the severity is not known"
+    known = alarm.severity in get_args(Severity) and alarm.id == name
+    if not known or not all(isinstance(one, str) for one in texts):
+        message = "a text is none, the severity is not known, or it is another file's"
         raise ValueError(message)
     time.localtime(alarm.at)
     return alarm

@@ -159,8 +159,12 @@ def test_a_state_with_a_number_beyond_all_numbers_is_begun_anew(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"severity": "odd"}, {"text": None}, {"at": 1e300}, {"ups": 7}, {"sent": [1]}]
-)
+    "wrong",
+    [
+        {"severity": "odd"}, {"text": None}, {"at": 1e300}, {"ups": 7}, {"sent": [1]},
+        {"id": "of-another-file"},
+    ],
+)  # fmt: skip
 def test_an_alarm_that_nobody_could_send_keeps_no_other(
     tmp_path: Path, wrong: dict[str, object]
 ) -> None:
