@@ -24,8 +24,17 @@ from releve.power import whole
 from releve.power.backstop import UPSSCHED, timer_of
 from releve.power.measure import draining_words
 from releve.power.measuring import FOLDER, HOLD, KNOWN, SPARE_SECONDS, begin, text_of
-from releve.power.sampling import SHOW_SECONDS, Device, Journal, Request, UpsOfHost, command_for
+from releve.power.sampling import (
+    SHOW_SECONDS,
+    SPARE_CHARGE,
+    Device,
+    Journal,
+    Request,
+    UpsOfHost,
+    command_for,
+)
 from releve.power.spool import SPOOL, Alarm, raise_alarm
+from releve.power.tier_limits import Limits, limits_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -161,9 +170,7 @@ def run_test(
     command_for(kind, device.commands())  # one that is not offered is not offered later, either
     request = Request(ups, kind)
     if kind == "deep":
-        timer = timer_of(ups, text_of(UPSSCHED))
-        stop = None if timer is None else timer - SPARE_SECONDS
-        request = Request(ups, kind, stop_charge=stop_charge, stop_seconds=stop, unattended=True)
+        request = _deep(ups, timer_of(ups, text_of(UPSSCHED)), limits_of(ups), stop_charge)
     try:
         begin(request, device, folder, KNOWN, HOLD)
     except RefusedError as error:
@@ -180,6 +187,17 @@ def run_test(
         )
         raise_alarm(Alarm("calibration", ups, words, "warning"), spool)
     return outcome
+
+
+def _deep(ups: str, timer: int | None, limits: Limits | None, stop_charge: float | None) -> Request:
+    """Return a deep test that is over before anything stops the site, or a tier of it."""
+    limits = limits or Limits()
+    ends = [each - SPARE_SECONDS for each in (timer, limits.seconds) if each is not None]
+    least = [stop_charge, None if limits.charge is None else limits.charge + SPARE_CHARGE]
+    charge = max((each for each in least if each is not None), default=None)
+    return Request(
+        ups, "deep", stop_charge=charge, stop_seconds=min(ends, default=None), unattended=True
+    )
 
 
 def main(arguments: Iterable[str]) -> int:

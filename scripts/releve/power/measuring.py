@@ -37,12 +37,14 @@ from releve.power.sampling import (
     UpsOfHost,
     command_for,
 )
+from releve.power.tier_limits import limits_of
 from releve.power.upsd import Upsd
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from releve.power.readings import Readings
+    from releve.power.tier_limits import Limits
 
 FOLDER = Path("/var/lib/releve-measure")
 HOLD = Path("/run/releve-measure")
@@ -66,11 +68,13 @@ def refusals(
     *,
     busy: Sequence[str] = (),
     timer: int | None = None,
+    limits: Limits | None = None,
 ) -> list[str]:
     """Return why this measurement must not begin now, one sentence each; none: it may.
 
     `result` is the UPS's word on its last test, `busy` what else goes on and who would be cut,
-    `timer` the seconds on battery after which the site is shut down (None: there is no such timer).
+    `timer` the seconds on battery after which the site is shut down (None: there is no such timer),
+    `limits` those of mode policy, whose decision nothing holds.
     """
     found = [f"it {words}" for word, words in UNSAFE.items() if word in now.status]
     if now.mains != "on":
@@ -97,6 +101,14 @@ def refusals(
             found.append(
                 f"the site is shut down after {timer} s on battery, and the test may last longer:"
                 f" end it before {timer - SPARE_SECONDS} s, or hold that timer while you are there"
+            )
+    first = limits.seconds if limits else None
+    if request.how == "deep" and first is not None:
+        last, end = max(0, first - SPARE_SECONDS), request.stop_seconds
+        if end is None or end > last:
+            found.append(
+                f"mode policy stops a tier after {first:.0f} s on battery, and nothing holds it:"
+                f" end the test before {last:.0f} s, or measure in mode stock or by a plug pull"
             )
     return found
 
@@ -178,7 +190,8 @@ def checked(request: Request, device: Device) -> dict[str, Any]:
         "own_low": OWN_LOW in variables,
     }
     busy = [] if request.how == "quick" else [*what_is_busy(), *who_would_be_cut(request.ups)]
-    why = refusals(request, now, result, commands, busy=busy, timer=timer)
+    limits = limits_of(request.ups)
+    why = refusals(request, now, result, commands, busy=busy, timer=timer, limits=limits)
     return {"says": says, "commands": sorted(commands), "timer": timer, "refusals": why}
 
 
@@ -237,6 +250,8 @@ def _begin(request: Request, device: Device, folder: Path, known: Path, hold: Pa
             message = f"{request.ups}: {'; '.join(why)}"
             raise RefusedError(message)
         (folder / f"{request.ups}.jsonl").unlink(missing_ok=True)
+    if limits := limits_of(request.ups):
+        request = dataclasses.replace(request, low_runtime=limits.runtime)
     hold_file = hold / f"hold-{request.ups}"
     if request.hold:
         hold.mkdir(parents=True, exist_ok=True)

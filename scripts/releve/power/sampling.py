@@ -84,7 +84,7 @@ class Request:
 
     `hold`: the timer of the time on battery waits until the measurement is over (the file says so
     to `power-timer`); the UPS's own "battery low" is obeyed all the same. `unattended`: a test is
-    ended before NUT's thresholds are reached.
+    ended before NUT's thresholds are reached. `low_runtime`: a tier of mode policy stops there.
     """
 
     ups: str
@@ -93,6 +93,7 @@ class Request:
     stop_seconds: float | None = None
     hold: bool = False
     unattended: bool = False
+    low_runtime: float | None = None
 
 
 @dataclass(slots=True)
@@ -386,4 +387,5 @@ class Sampler:
             return "charge"
         if request.stop_seconds is not None and last.seconds >= request.stop_seconds:
             return "time"
-        return "low" if request.unattended and self._near_low else ""
+        near = request.unattended and self._near_low
+        return "low" if near or _near(last.runtime, request.low_runtime, SPARE_RUNTIME) else ""
