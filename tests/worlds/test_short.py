@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.worlds.site import Mode
 
 pytestmark = [pytest.mark.lab, pytest.mark.root]
-SHORT = ("1", "2", "3", "5", "6", "9", "12", "18", "20", "V3-B", "V5", "P3")
+SHORT = ("1", "2", "3", "5", "6", "9", "12", "18", "20", "V3-B", "V4-B", "V5", "P3")
 BY_ID = {scenario.id: scenario for scenario in ALL}
 CHOSEN: dict[str, tuple[Scenario, Mode]] = {
     **{f"{name}-stock": (BY_ID[name], "stock") for name in SHORT},

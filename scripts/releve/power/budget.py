@@ -17,15 +17,20 @@ from releve.errors import ExitCode
 from releve.power import hands
 from releve.power.ageing import Age, days_to_come, derate_of
 from releve.power.lack import Lack, too_small
+from releve.power.shutdown_times import (
+    NOTICE,
+    guests_of,
+    heard_end,
+    held_of,
+    logged_in,
+    look,
+    steps_of,
+    timeline,
+)
 from releve.power.stock import numbers_of
-from releve.power.stops import BACKUP_STOP, PLAIN, TOOLS, Guest, Span, guest_of, seconds, spans
+from releve.power.stops import BACKUP_STOP, Span, guest_of, seconds
 from releve.power.supply import Battery, Site, deaf
 
-# upsmon looks at the logins four times a second and leaves when more than HOSTSYNC whole seconds
-# have gone by (sync_secondaries in upsmon.c); 16.1 s were measured at HOSTSYNC 15.
-SYNC_LOOK = 2
-NOTICE = 5  # seconds until a client without a login has seen that the site goes down
-HUNG_MOUNT = 30  # seconds that the unmounting of a share takes whose server is gone
 # Half the load runs for far more than twice as long: the tables of makers give 2.5 to 3.4 times.
 LOAD_EXPONENT = 2
 DISKS = "images"  # a share that guests' disks lie on
@@ -135,14 +140,14 @@ class Budget:
 
 def budget_of(one: Settings) -> Budget:
     """Return the budget; it holds when `faults` is empty."""
-    steps, expected_steps = _steps(one, expected=False), _steps(one, expected=True)
+    steps, expected_steps = steps_of(one, expected=False), steps_of(one, expected=True)
     need = sum(taken for _name, taken in steps)
     trigger = math.ceil(need * one.margin)
     derate = _derate(one)
     capacity = _capacity(one)
     usable = None if capacity is None else math.floor(capacity * derate)
-    stops = [one.finaldelay + int(each["stop_seconds"]) for each in _logged_in(one)]
-    wholes = [math.ceil(_heard_end(one, each, expected=False)) for each in _logged_in(one)]
+    stops = [one.finaldelay + int(each["stop_seconds"]) for each in logged_in(one)]
+    wholes = [math.ceil(heard_end(one, each, expected=False)) for each in logged_in(one)]
     return Budget(
         capacity=capacity,
         derate=derate,
@@ -168,118 +173,6 @@ def budget_of(one: Settings) -> Budget:
 def guests_seconds(guests: list[dict[str, Any]], workers: int) -> int:
     """Return how long Proxmox VE takes to stop the guests when each takes all of its time."""
     return seconds([guest_of(guest) for guest in guests], workers)
-
-
-def timeline(one: Settings, *, expected: bool) -> list[Span]:
-    """Return each step and guest with its begin and end, in seconds from the trigger on."""
-    laid: list[Span] = []
-    clock = 0
-    for name, taken in _steps(one, expected=expected):
-        if name == "guests":
-            begin = clock + _tools(_guests(one.guests))
-            laid.extend(
-                Span(span.name, begin + span.begin, begin + span.end)
-                for span in spans(_guests(one.guests), one.workers, expected=expected)
-            )
-        elif taken:
-            laid.append(Span(name, clock, clock + taken))
-        clock += taken
-    for client in one.clients:
-        begin = _seen(one, expected=expected)
-        laid.append(Span(str(client["name"]), begin, _client_end(one, client, expected=expected)))
-    return laid
-
-
-def _steps(one: Settings, *, expected: bool) -> list[tuple[str, int]]:
-    """Return what the primary does, one step after the other: upsd stays for who has logged in."""
-    guests = _guests(one.guests)
-    hosts = one.stop_seconds
-    if expected and one.stop_measured is not None:
-        hosts = min(hosts, math.ceil(one.stop_measured))
-    serves = any(client.get("serves") for client in one.clients)
-    steps = [
-        ("seeing it", _seen(one, expected=expected)),
-        ("waiting for the clients", _wait(one, expected=expected)),
-        ("final delay", one.finaldelay),
-        ("ending backups", one.abort_seconds if _tools(guests) and not expected else 0),
-        ("guests", _tools(guests) + seconds(guests, one.workers, expected=expected)),
-        ("shares whose server is gone", HUNG_MOUNT if serves and not expected else 0),
-    ]
-    steps.append(("clients that still stop", _still(one, steps, expected=expected, logs_in=True)))
-    steps.append(("the host itself", hosts))
-    last = _still(one, steps, expected=expected, logs_in=False)
-    return [*steps, ("the slowest client after it", last)]
-
-
-def _still(one: Settings, steps: list[tuple[str, int]], *, expected: bool, logs_in: bool) -> int:
-    """Return how much longer than these steps clients go on."""
-    done = sum(taken for _name, taken in steps)
-    ends = [
-        _client_end(one, client, expected=expected)
-        for client in one.clients
-        if client.get("logs_in", True) == logs_in
-    ]
-    return max(0, math.ceil(max(ends, default=0)) - done)
-
-
-def _seen(one: Settings, *, expected: bool) -> int:
-    """Return from the trigger until upsmon has seen it: each look takes its whole period."""
-    worst = one.driver_poll + _look(one)
-    return math.ceil(worst / 2) if expected else worst
-
-
-def _look(one: Settings) -> int:
-    """Return the longest between two looks of an upsmon that has not seen "on battery" yet."""
-    return max(one.pollfreq, one.pollfreqalert)
-
-
-def _wait(one: Settings, *, expected: bool) -> int:
-    """Return how long the primary waits for logins to go: one dead client costs all of it."""
-    logged_in = _logged_in(one)
-    if not logged_in:
-        return 0
-    if not expected:
-        return one.hostsync + SYNC_LOOK
-    held = max(_held(one, client, expected=True) for client in logged_in)
-    return min(one.hostsync + SYNC_LOOK, math.ceil(one.pollfreqalert + held))
-
-
-def _logged_in(one: Settings) -> list[dict[str, Any]]:
-    return [client for client in one.clients if client.get("logs_in", True)]
-
-
-def _held(one: Settings, client: dict[str, Any], *, expected: bool) -> float:
-    """Return how long a client stays logged in once it has seen the shutdown."""
-    guests = _guests(client.get("guests") or [])
-    if not guests:
-        return one.finaldelay
-    workers = int(client.get("workers", 1))
-    tools, abort = _tools(guests), client.get("abort_seconds")
-    ending = int(one.abort_seconds if abort is None else abort) if tools and not expected else 0
-    return one.finaldelay + ending + tools + seconds(guests, workers, expected=expected)
-
-
-def _tools(guests: list[Guest]) -> int:
-    """Return what Proxmox VE's own programs take to begin; 0 when it stops nobody."""
-    return TOOLS if any(guest.kind != PLAIN for guest in guests) else 0
-
-
-def _client_end(one: Settings, client: dict[str, Any], *, expected: bool) -> float:
-    """Return when a client is down, from the trigger on."""
-    seen = _seen(one, expected=expected)
-    if not client.get("logs_in", True):
-        return seen + int(client.get("notice_seconds", NOTICE)) + int(client["stop_seconds"])
-    return seen + _heard_end(one, client, expected=expected)
-
-
-def _heard_end(one: Settings, client: dict[str, Any], *, expected: bool) -> float:
-    """Return when a client that logs in is down, from when it could hear of the shutdown on."""
-    held = _held(one, client, expected=expected)
-    return _look(one) + held + int(client["stop_seconds"])
-
-
-def _guests(entries: list[dict[str, Any]]) -> list[Guest]:
-    return [guest_of(entry) for entry in entries]
 
 
 def _derate(one: Settings) -> float:
@@ -328,7 +221,7 @@ def _faults(one: Settings, need: int, trigger: int, usable: int | None) -> list[
     faults.extend(
         f"{guest.name} has no time of its own to stop (down), so {guest.limit} s count: "
         "set its stop_seconds"
-        for guest in _guests(one.guests)
+        for guest in guests_of(one.guests)
         if guest.down is None
     )
     for client in one.clients:
@@ -363,7 +256,7 @@ def _client_faults(one: Settings, client: dict[str, Any]) -> list[str]:
             f"begun: raise offdelay to {stop + notice - one.finaldelay} s (in a town file: "
             "offdelay_seconds)"
         )
-    held = math.ceil(_look(one) + _held(one, client, expected=False))
+    held = math.ceil(look(one) + held_of(one, client, expected=False))
     if client.get("guests") and client.get("logs_in", True) and held > one.hostsync:
         faults.append(
             f"{name} stays logged in for {held} s while its guests stop, HOSTSYNC waits "

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from releve.power.budget import Settings, as_json, budget_of, guests_seconds, main, timeline
+from releve.power.budget import Settings, as_json, budget_of, guests_seconds, main
+from releve.power.shutdown_times import timeline
 
 GOOD = Settings(
     capacity_seconds=1200,
@@ -199,8 +200,8 @@ def test_what_was_measured_is_expected_and_never_counted_on() -> None:
     budget = budget_of(but(guests=known, stop_measured=20.0))
 
     assert budget.need == 293
-    # 4 (half) to see it, 2 + 5 for the client's login, 5, guests 4 + 2 x 15.25, which end before the
-    # client is down: 5 + 5 + 45; the host 20
+    # 4 (half) to see it, 2 + 5 for the client's login, 5, guests 4 + 2 x 15.25, which end before
+    # the client is down: 5 + 5 + 45; the host 20
     assert 4 + 7 + 5 + 35 < 4 + 5 + 5 + 45
     assert budget.expected == 4 + 5 + 5 + 45 + 20
     assert not [one for one in budget.warnings if "measured yet" in one]
