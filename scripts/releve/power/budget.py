@@ -232,6 +232,7 @@ def _faults(one: Settings, need: int, trigger: int, usable: int | None) -> list[
             for name, carries in {**one.batteries, one.ups: one.capacity_seconds}.items()
         }
         faults.extend(deaf(one.clients, Site(one.ups, batteries, need, one.hostsync)))
+        faults.extend(_untold(one))
     faults.extend(days_to_come(one.today, one.battery_installed, one.record.get("on")))
     if one.ondelay <= one.offdelay:
         faults.append(f"ondelay {one.ondelay} s must be more than offdelay {one.offdelay} s")
@@ -241,6 +242,32 @@ def _faults(one: Settings, need: int, trigger: int, usable: int | None) -> list[
             f"1 to {one.supplies}"
         )
     return [*faults, *hands.faults(one.device, one.clients, one.record, one.accept)]
+
+
+def _untold(one: Settings) -> list[str]:
+    """Return one sentence when clients would stop by nothing but a low battery nobody has proved.
+
+    While other supplies carry the primary, its time on battery stops nobody (power-timer); upsmon
+    of a client stops it HOSTSYNC after the low battery (is_ups_critical in NUT's upsmon.c).
+    """
+    names = [each["name"] for each in logged_in(one) if list(each.get("devices", ())) == [one.ups]]
+    others = one.supplies - int(one.device.get("supplies", one.supplies))
+    moved = one.record.get("moved") or {}
+    proved = bool(moved.get("runtime") and moved.get("charge")) and one.thresholds == "ladder"
+    if (
+        not names
+        or one.mode != "stock"
+        or one.capacity_seconds is None
+        or others < one.min_supplies
+        or (proved or one.low_battery_is_enough or one.thresholds == "own")
+    ):
+        return []
+    return [
+        f"{', '.join(names)}: on {one.ups} alone, while other supplies carry its host, so that its"
+        " time on battery stops nobody, and its low battery is not proved (runtime and charge did"
+        " not both move in its test): feed them by the others too, or set its mode to policy, or"
+        " low_battery_is_enough: true"
+    ]
 
 
 def _client_faults(one: Settings, client: dict[str, Any]) -> list[str]:

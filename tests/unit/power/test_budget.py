@@ -238,6 +238,46 @@ def test_more_supplies_than_there_are_cannot_be_needed() -> None:
     assert "MINSUPPLIES 2 with 1 power supplies" in budget_of(but(min_supplies=2)).faults[0]
 
 
+def two_feeds(devices: list[str], **changes: Any) -> Settings:
+    """The primary goes on with another UPS when ups1 runs out; nas hangs on `devices`."""
+    nas = {"name": "nas", "stop_seconds": 45, "devices": devices}
+    nas["paths"] = [{"via": "switch1", "powered_by": "ups1"}]
+    fed = {"driver": "usbhid-ups", "port": "auto", "supplies": 1}
+    site = but(ups="ups1", supplies=2, device=fed, clients=[nas])
+    return dataclasses.replace(site, **changes)
+
+
+STILL = {"moved": {"charge": True, "runtime": False, "voltage": True}}
+MOVED = {"moved": {"charge": True, "runtime": True, "voltage": True}}
+
+
+def test_who_hangs_on_one_ups_of_two_needs_a_low_battery_that_is_proved() -> None:
+    for record in ({}, STILL):
+        (fault,) = budget_of(two_feeds(["ups1"], record=record)).faults
+        assert fault.startswith("nas: on ups1 alone")
+    (fault,) = budget_of(two_feeds(["ups1"], record=MOVED, thresholds="device")).faults
+    assert "mode to policy" in fault
+    own = {"driver": "usbhid-ups", "port": "auto", "supplies": 0}
+    assert budget_of(two_feeds(["ups1"], supplies=1, device=own)).faults == [fault]
+
+
+@pytest.mark.parametrize(
+    "site",
+    [
+        pytest.param(two_feeds(["ups1"], record=MOVED), id="proved"),
+        pytest.param(two_feeds(["ups1"], thresholds="own"), id="own thresholds"),
+        pytest.param(two_feeds(["ups1"], low_battery_is_enough=True), id="said to be enough"),
+        pytest.param(two_feeds(["ups1"], mode="policy"), id="policy"),
+        pytest.param(two_feeds(["ups1"], capacity_seconds=None), id="commissioning"),
+        pytest.param(two_feeds(["ups1"], min_supplies=2), id="host needs both"),
+        pytest.param(two_feeds(["ups1"], supplies=1), id="one UPS"),
+        pytest.param(two_feeds(["ups1", "ups2"]), id="fed by both"),
+    ],
+)
+def test_it_is_no_fault_where_the_timer_or_the_ups_tells(site: Settings) -> None:
+    assert budget_of(site).faults == []
+
+
 def test_an_old_battery_is_counted_on_less_and_says_so() -> None:
     old = but(battery_installed="2020-01-01", today="2026-12-01")
     budget = budget_of(old)
