@@ -77,6 +77,14 @@ class Ssh:
         """Return the words that run `command` (one shell line) on the host."""
         return ["ssh", *self.options, f"{self.user}@{self.address}", *command]
 
+    def alone(self, *command: str) -> list[str]:
+        """Return the same over a connection of its own, even where one is kept.
+
+        For what lasts, forwards sockets or is to end together with its client.
+        """
+        first, *more = self.argv(*command)
+        return [first, "-o", "ControlPath=none", *more]
+
     def run(
         self, command: str, *, timeout: float = 60, check: bool = True, stdin: str | None = None
     ) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 from releve.ssh import Ssh
@@ -38,3 +39,12 @@ def test_nothing_is_shared_through_a_folder_that_others_can_use(
     next(tmp_path.iterdir()).chmod(0o755)
 
     assert WAY.kept() == WAY
+
+
+def test_what_lasts_shares_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    asked = ["ssh", "-G", *WAY.kept().alone("true")[1:]]
+    said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    assert not [line for line in said if line.startswith("controlpath ")]
+    assert said.count("host 192.0.2.10") == 1

@@ -78,7 +78,7 @@ class Hold:
             watch=WATCH_SECONDS,
             name=shlex.quote(name),
         )
-        words = ssh.argv(script)
+        words = ssh.alone(script)
         self._argv = [words[0], *forward, *words[1:]]
         self._process: subprocess.Popen[str] | None = None
         self._heartbeat: Heartbeat | None = None

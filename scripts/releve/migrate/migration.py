@@ -76,7 +76,7 @@ class Migration:
 
     def __post_init__(self) -> None:
         """Find the node and the target."""
-        self.node = Ssh.to(self.town, self.guest.target)
+        self.node = Ssh.to(self.town, self.guest.target).kept()
         self.target = PveTarget.of(self.town, self.name)
         if self.record.stage not in OVER:
             self.identify()

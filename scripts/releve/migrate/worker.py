@@ -65,7 +65,7 @@ class Worker:
         words += [f"--state={STATE}/{self.run}/{self.disk}", f"--run={self.label}"]
         words += [_option(key, value) for key, value in options.items() if value]
         words += [] if feed is None else ["--hashes=-"]
-        argv = self.node.argv(shlex.join(words))
+        argv = self.node.alone(shlex.join(words))
         entrance = subprocess.DEVNULL if feed is None else subprocess.PIPE
         with subprocess.Popen(argv, stdin=entrance, stdout=subprocess.PIPE, text=True) as process:
             if feed is not None:

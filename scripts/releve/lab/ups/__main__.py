@@ -24,6 +24,7 @@ from releve.lab.ups.machines import Containers
 from releve.lab.ups.world import Journal, World
 
 TICK = 0.2  # seconds
+LOOK = 1.0  # seconds from one look of podman's to the next
 BATTERY_SECONDS = 275.0  # that it carries the lab, when full; its LB comes 15 s before the end
 LOG = logging.getLogger(__name__)
 
@@ -63,14 +64,19 @@ class Processes:
     def __init__(
         self, lab: Powered, hosts: tuple[str, ...], ended: threading.Event | None = None
     ) -> None:
-        """Look now, and then every second until it has `ended`."""
+        """Look now, and once in each LOOK in which one is asked for, until it has `ended`.
+
+        Who knows a living process asks for none: podman then costs a quiet lab nothing.
+        """
         self.lab, self.hosts, self.ended = lab, hosts, ended or threading.Event()
         self.pids: dict[str, int] = {}
+        self.asked = threading.Event()
         self.look()
         threading.Thread(target=self._for_ever, daemon=True).start()
 
     def __call__(self, host: str) -> int | None:
         """Return the process id of a host's init as this machine counts it; it may be gone."""
+        self.asked.set()
         return self.pids.get(host)
 
     def look(self) -> None:
@@ -81,7 +87,10 @@ class Processes:
             self.pids = dict(zip(self.hosts, map(int, asked.stdout.split()), strict=True))
 
     def _for_ever(self) -> None:
-        while not self.ended.wait(1):
+        while not self.ended.wait(LOOK):
+            if not self.asked.is_set():
+                continue
+            self.asked.clear()
             try:
                 self.look()
             except CommandError as error:

@@ -84,7 +84,7 @@ class Gatherer:
             elif kind != "libvirt" or guest.disks[0].file is not None:
                 self._guests[name] = collect_other(self.town, name)
             else:
-                ssh = Ssh.to(self.town, guest.source)
+                ssh = Ssh.to(self.town, guest.source).kept()
                 there = name_at_source(self.town, name)
                 source, error = collect_guest(ssh, there, sample=self.seconds > 0)
                 if source is not None:
@@ -95,7 +95,7 @@ class Gatherer:
     def old(self, name: str) -> HostFacts:
         """Return an old host."""
         if name not in self._old:
-            self._old[name] = collect_host(Ssh.to(self.town, name), node=False)
+            self._old[name] = collect_host(Ssh.to(self.town, name).kept(), node=False)
         return self._old[name]
 
     def node(self, name: str) -> HostFacts:
@@ -111,7 +111,7 @@ class Gatherer:
             ]
             ups = [key for key, ups in self.town.ups.items() if ups.host == name]
             self._nodes[name] = collect_host(
-                Ssh.to(self.town, name), node=True, addresses=ips, ups=ups
+                Ssh.to(self.town, name).kept(), node=True, addresses=ips, ups=ups
             )
         return self._nodes[name]
 

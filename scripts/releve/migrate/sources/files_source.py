@@ -371,7 +371,7 @@ def _hashes(ssh: Ssh, file: str, size: int) -> Iterator[bytes]:
     line = f"exec sh -s -- {shlex.quote(file)} {size} {BLOCK}"
     with (
         SCRIPT.open("rb") as script,
-        subprocess.Popen(ssh.argv(line), stdin=script, stdout=subprocess.PIPE) as process,
+        subprocess.Popen(ssh.alone(line), stdin=script, stdout=subprocess.PIPE) as process,
     ):
         assert process.stdout is not None  # noqa: S101  # asked for above
         yield from process.stdout

@@ -43,10 +43,10 @@ class LibvirtSource:
         """`name` is the town's name of the guest, `run` the id of the migration's run."""
         guest = town.guests[name]
         self.name = name_at_source(town, name)
-        self.ssh = Ssh.to(town, guest.source)
+        self.ssh = Ssh.to(town, guest.source).kept()
         file = town.ssh.known_hosts_file
         hosts = town.path(file) if file else None
-        self.tunnel = Tunnel(Ssh.to(town, guest.target), self.ssh, run, hosts)
+        self.tunnel = Tunnel(Ssh.to(town, guest.target).kept(), self.ssh, run, hosts)
         self._label = ""
         self._seen: SourceGuest | None = None
         self._hold: Hold | None = None

@@ -161,7 +161,7 @@ class PveLine:
             raise MigrateError(message)
         self._temporary = tempfile.TemporaryDirectory(prefix="releve-")
         folder = Path(self._temporary.name)
-        words = self._ssh.argv(
+        words = self._ssh.alone(
             _WATCH.format(
                 folder=self._folder,
                 token=secrets.token_hex(4),
@@ -170,7 +170,7 @@ class PveLine:
                 vmid=self._vmid,
             )
         )
-        forwards = ["-o", "ExitOnForwardFailure=yes", "-o", "ControlPath=none"]
+        forwards = ["-o", "ExitOnForwardFailure=yes"]
         for name, place in zip(("qmp", "events"), self._places, strict=True):
             forwards += ["-L", f"{folder / name}:{place}"]
         self._process = subprocess.Popen(

@@ -67,12 +67,12 @@ class PveSource:
     def of(cls, town: Town, name: str, run: str) -> PveSource:
         """Return the source of a town's guest."""
         guest = town.guests[name]
-        ssh, vmid = Ssh.to(town, guest.source), name_at_source(town, name)
+        ssh, vmid = Ssh.to(town, guest.source).kept(), name_at_source(town, name)
         if not vmid.isdecimal():
             message = f"guests.{name}.source_name: {vmid!r}: on Proxmox VE it is the guest's number"
             raise MigrateError(message)
         known = town.path(town.ssh.known_hosts_file) if town.ssh.known_hosts_file else None
-        tunnel = Tunnel(Ssh.to(town, guest.target), ssh, run, known)
+        tunnel = Tunnel(Ssh.to(town, guest.target).kept(), ssh, run, known)
         return cls(ssh, vmid, tunnel, PveLine(ssh, vmid, tunnel.folder))
 
     @property
