@@ -9,6 +9,7 @@ import pytest
 from tests.scenario.stage import ROOT, tell
 
 from releve.lab import guests, images
+from releve.lab.run import forget_evidence
 from releve.lab.topology import Lab
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def lab() -> Iterator[Lab]:
     with lab.exclusive():
         images.ensure(tell)
         guests.ensure(lab.town, tell)
+        forget_evidence(lab)
         lab.up(tell)
         try:
             yield lab

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.scenario import watch
 from tests.scenario.beside import Beside
-from tests.scenario.stage import provision, tell
+from tests.scenario.stage import await_newer, provision, tell
 
 from releve.lab import guests, lvm
 from releve.lab.podman import files_of
@@ -158,9 +158,7 @@ class TestRegistry:
             assert process.wait(timeout=60) != 0
 
         assert "registre.completed" in town.failed("migrate")
-        first = lab.ask(NAME)
-        time.sleep(1)
-        assert lab.ask(NAME).newest > first.newest, "the guest does not go on"
+        await_newer(lab, NAME)
         watch.console(lab, "old", f"virsh detach-disk {NAME} sdc --live")
 
     def test_every_byte_of_every_disk_is_there(self, town: Beside) -> None:

@@ -102,12 +102,16 @@ def environment(lab: Lab) -> dict[str, str]:
     }
 
 
+def forget_evidence(lab: Lab) -> None:
+    """Remove evidence and report: what an earlier run proved says nothing of this one."""
+    for old in ("evidence", "report"):
+        shutil.rmtree(lab.root / "build" / old, ignore_errors=True)
+
+
 def run_stages(lab: Lab, progress: Progress) -> bool:
     """Run the stages that exist; after a failed one only closing ones. Return whether all held."""
     whole = True
-    # What an earlier run proved says nothing of this one.
-    for old in ("evidence", "report"):
-        shutil.rmtree(lab.root / "build" / old, ignore_errors=True)
+    forget_evidence(lab)
     for stage in STAGES:
         if not (lab.root / stage.needs).exists() or not (whole or stage.closing):
             continue
