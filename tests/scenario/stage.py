@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 TOWN = "inventory/lab/town.yml"
 GUESTS = ("compta", "dossiers")
 VOLUME_PATIENCE = 60
-WRITE_PATIENCE = 20  # a guest writes every 50 ms, and a busy machine has other guests
+WRITE_PATIENCE = 20  # a guest writes every 100 ms, and a busy machine has other guests
 
 
 def tell(text: str) -> None:

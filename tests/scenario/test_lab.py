@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab
 GUESTS = ("compta", "dossiers")
 BOOT_SECONDS = 60
-RECORDS = 10  # as many a guest writes in half a second
+RECORDS = 10  # as many a guest writes in a second
 
 
 def state_of(lab: Lab, guest: str) -> str:

@@ -40,7 +40,7 @@ DRILLED = """\
 ## The drill
 
 One cut of the lab's UPS: whole systems with systemd, TLS and the firewall, guests that write a
-record every 50 ms. What the budget predicts is the worst case, with a client that hangs and a
+record every 100 ms. What the budget predicts is the worst case, with a client that hangs and a
 backup that is ended first; a deploy that the battery cannot carry is refused by it. Expected is the
 cut without these, with each guest's whole time for as long as no stop of it was measured.
 """

@@ -30,7 +30,7 @@ RPO_SECONDS = 24 * 3600
 ANSWER_SECONDS = 300
 BOOT_RECORD = 1
 MOST_RECORDS = 20_000
-"""Between the witness and the end of the copy: a freeze takes seconds, 20 records come in each."""
+"""Between the witness and the end of the copy: a freeze takes seconds, 10 records come in each."""
 
 
 class Node(Protocol):
