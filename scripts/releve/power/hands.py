@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from releve.power.lint import drivers
+from releve.power.lint import cuts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,7 +54,10 @@ def faults(
     record: Mapping[str, Any],
     accept: Mapping[str, Any],
 ) -> list[str]:
-    """Return why this is not deployed; `device` has driver, port and supplies (of its own host)."""
+    """Return why this is not deployed.
+
+    `device` has driver, port, options and supplies (of its own host).
+    """
     return [one.fault for one in doubts(device, clients, record) if one.id not in accept]
 
 
@@ -82,6 +85,9 @@ def doubts(
 ) -> Iterator[Doubt]:
     """Yield what is known to leave somebody off, or on; what is only unknown is none of it."""
     driver, cut = str(device.get("driver", "")), record.get("cut")
+    port = str(device.get("port", ""))
+    # A file is refused by a name of its own, UC_DUMMY_AS_SOURCE.
+    never = cuts.never_cuts(driver, _options(device).get) and not cuts.is_simulated(driver, port)
     if record.get("returned") is False:
         every = [*(str(one["name"]) for one in clients), *([OWN] if device.get("supplies") else [])]
         yield from _doubt(
@@ -92,23 +98,25 @@ def doubts(
     dark = _dark(clients)
     button = f"{_and(dark)} {_s(dark, 'stay')} dark until somebody presses the button"
     staying = [button] if dark else []
-    wake = f"give the mac of {_and(dark)}, for Wake-on-LAN"
-    if cut != "proven" and drivers.over_network(driver, str(device.get("port", ""))):
-        # Also with mains away: it stands on a battery that nobody switches off.
-        own = f"{OWN} starts again after its wait and may lose its power as it runs"
-        fed = bool(device.get("supplies"))
-        yield from _doubt(
-            NETWORK, f"its cut is sent over the network ({driver}) at the very end, when that may"
-            " be down, and nothing arms it before", [*staying, *([own] if fed else [])], CABLE,
-        )  # fmt: skip
-    elif cut != "proven" and driver in drivers.NEVER_CUT:
-        yield from _doubt(NEVER, f"its driver ({driver}) cannot cut its output", staying, wake)
+    wake = f"give the mac of {_and(dark)}, for Wake-on-LAN, or " if dark else ""
+    # Also with mains away, what is never cut stands on a battery that nobody switches off.
+    own = f"{OWN} starts again after its wait and may lose its power as it runs"
+    uncut = [*staying, own] if device.get("supplies") else staying
+    enough = "" if own in uncut else wake
+    if cut != "proven" and never:
+        why = f"its driver ({driver}) cannot cut its output"
+        yield from _doubt(NEVER, why, uncut, f"{enough}take a driver that can, or {MEASURE}")
     elif cut == "none":
         why = "it was measured that its output is never cut"
-        yield from _doubt(NONE, why, staying, f"{wake}, or {MEASURE}")
+        yield from _doubt(NONE, why, uncut, f"{enough}{MEASURE}")
+    elif cut != "proven" and cuts.over_network(driver, port):
+        yield from _doubt(
+            NETWORK, f"its cut is sent over the network ({driver}) at the very end, when that may"
+            " be down, and nothing arms it before", uncut, CABLE,
+        )  # fmt: skip
     elif record.get("cuts_on_line") is False:
         why = "it was measured that it ignores the command to cut while the mains are there"
-        yield from _doubt(ON_LINE, why, staying, f"{wake}, or {MEASURE}")
+        yield from _doubt(ON_LINE, why, staying, f"{wake}{MEASURE}")
 
 
 def cut_in_words(made: Measurement) -> str:
@@ -132,6 +140,11 @@ def cut_in_words(made: Measurement) -> str:
 def _doubt(identity: str, why: str, what: list[str], remedy: str) -> Iterator[Doubt]:
     if what:
         yield Doubt(identity, why, tuple(what), remedy)
+
+
+def _options(device: Mapping[str, Any]) -> dict[str, str]:
+    """Return its settings of ups.conf, whose names have no capitals for NUT."""
+    return {key.lower(): str(one) for key, one in dict(device.get("options") or {}).items()}
 
 
 def _dark(clients: Iterable[Mapping[str, Any]]) -> list[str]:

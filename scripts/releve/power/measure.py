@@ -201,7 +201,9 @@ def _meaning_of_ol_discharge(readings: Sequence[Reading], how: How) -> OnLineDis
 
 
 def _cut(commands: Collection[str]) -> Cut | None:
-    if not commands:  # some drivers offer none and cut all the same, when the late hook calls them
+    # Of its own: each driver of NUT 2.8.1 has driver.killpower, whether or not it can cut.
+    own = {one for one in commands if not one.startswith("driver.")}
+    if not own:  # some drivers offer none and cut all the same, when the late hook calls them
         return None
-    offered = CUT_COMMANDS & set(commands) or "load.off.delay" in commands
+    offered = CUT_COMMANDS & own or "load.off.delay" in own
     return "offered" if offered else "none"

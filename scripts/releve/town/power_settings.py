@@ -97,7 +97,7 @@ def made_of(values: Mapping[str, Any], ups: str, cpus: int) -> Settings:
             workers=workers_of(cpus),
             supplies=sum(supplies),
             measured_alone=_alone(device, sum(supplies)),
-            device={name: device[name] for name in ("driver", "port", "supplies")},
+            device={name: device[name] for name in ("driver", "port", "options", "supplies")},
             clients=[one for one in values["clients"] if ups in one["devices"]],
         )
     except ValueError as error:

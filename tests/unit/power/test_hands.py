@@ -13,6 +13,7 @@ from releve.power.budget import budget_of
 WOKEN = {"name": "pve2", "mac": "02:00:5e:00:53:12", "stop_seconds": 45}
 DARK: dict[str, Any] = {"name": "nas", "mac": "", "stop_seconds": 45}
 USB = {"driver": "usbhid-ups", "port": "auto", "supplies": 1}
+SPARE = USB | {"supplies": 0}  # feeds clients alone
 SNMP = {"driver": "snmp-ups", "port": "192.0.2.9", "supplies": 1}
 UNKNOWN: list[dict[str, Any]] = [
     {}, {"cut": None}, {"cut": "offered"}, {"cut": "proven"},
@@ -43,7 +44,7 @@ def test_with_a_cut_that_was_seen_on_line_the_output_brings_them_back() -> None:
 def test_clients_that_can_be_woken_need_nobody() -> None:
     woken = [WOKEN, DARK | {"wake": ["/bin/true"]}]
 
-    for record in (*UNKNOWN, {"cut": "none"}, {"cuts_on_line": False}):
+    for record in (*UNKNOWN, {"cuts_on_line": False}):
         assert hands.faults(USB, woken, record, {}) == []
         assert hands.notes(USB, woken, record, {}) == []
 
@@ -51,10 +52,10 @@ def test_clients_that_can_be_woken_need_nobody() -> None:
 @pytest.mark.parametrize(
     ("device", "record", "identity", "why"),
     [
-        (USB, {"cut": "none"}, "cut-none", "its output is never cut"),
+        (SPARE, {"cut": "none"}, "cut-none", "its output is never cut"),
+        (SPARE | {"driver": "al175"}, {}, "UC_DRIVER_NEVER_CUTS", "(al175) cannot cut"),
         (USB, {"cut": "offered", "cuts_on_line": False}, "cut-ignored-on-line", "ignores the"),
         (USB, {"cut": "proven", "cuts_on_line": False}, "cut-ignored-on-line", "ignores the"),
-        (USB | {"driver": "apc_modbus"}, {}, "UC_DRIVER_NEVER_CUTS", "(apc_modbus) cannot cut"),
     ],
 )
 def test_what_is_known_to_leave_a_client_dark_is_refused_and_names_it(
@@ -66,6 +67,42 @@ def test_what_is_known_to_leave_a_client_dark_is_refused_and_names_it(
     assert "nas stays dark until somebody presses the button: give the mac of nas" in said
     assert "pve2" not in said
     assert f"nut_primary_accept: {{{identity}: the reason}}" in said
+
+
+CONTACTS = {"driver": "genericups", "port": "/dev/ttyS0", "supplies": 1}
+
+
+@pytest.mark.parametrize(
+    ("device", "record", "identity"),
+    [
+        (USB, {"cut": "none"}, "cut-none"),
+        (SNMP, {"cut": "none"}, "cut-none"),  # a card that offers no command for it
+        (USB | {"driver": "apc_modbus"}, {}, "UC_DRIVER_NEVER_CUTS"),
+        (SNMP | {"driver": "apcupsd-ups"}, {"cut": "none"}, "UC_DRIVER_NEVER_CUTS"),
+        (SNMP | {"driver": "ivtscd"}, {"cut": "offered"}, "UC_DRIVER_NEVER_CUTS"),
+        (SNMP | {"driver": "dummy-ups", "port": "ups@nas"}, {}, "UC_DRIVER_NEVER_CUTS"),
+        (CONTACTS | {"options": {"UpsType": 8}}, {}, "UC_DRIVER_NEVER_CUTS"),
+    ],
+)
+def test_an_output_that_nothing_cuts_may_fail_under_its_own_host_whoever_can_be_woken(
+    device: dict[str, Any], record: dict[str, Any], identity: str
+) -> None:
+    assert ids(device, WOKEN, **record) == [identity]
+    (said,) = hands.faults(device, [WOKEN, DARK], record, {})
+    assert "over the network" not in said
+    assert "nas stays dark until somebody presses the button, and its own host starts" in said
+    assert "give the mac" not in said  # it would not be enough
+    assert ids(device, WOKEN, DARK, cut="proven", cuts_on_line=True) == []
+    assert ids(device | {"supplies": 0}, WOKEN, **record) == []
+
+
+@pytest.mark.parametrize("options", [{"upstype": "7"}, {"upstype": "8", "SD": "DTR"}, {}])
+def test_contacts_that_have_a_line_for_it_can_cut(options: dict[str, str]) -> None:
+    assert ids(CONTACTS | {"options": options}, DARK) == []
+
+
+def test_a_file_in_place_of_a_ups_is_refused_by_the_linter_alone() -> None:
+    assert ids(USB | {"driver": "dummy-ups", "port": "/var/lib/paper.dev"}, DARK) == []
 
 
 @pytest.mark.parametrize(

@@ -184,4 +184,5 @@ def test_what_can_be_cut_is_offered() -> None:
     assert cut("shutdown.return", "beeper.off") == "offered"
     assert cut("load.off.delay") == "offered"
     assert cut("load.off", "test.battery.start") == "none"
+    assert cut("driver.killpower", "driver.reload") is None  # each driver has these
     assert cut() is None  # not asked, or a driver that offers nothing: neither is a "no"

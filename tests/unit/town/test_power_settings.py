@@ -134,6 +134,16 @@ def test_a_ups_on_the_network_is_seen_before_any_host_is_asked(tmp_path: Path) -
         assert len([one for one in faults if "snmp-ups" in one]) == many
 
 
+def test_a_driver_that_cannot_cut_is_seen_by_the_options_of_the_device(tmp_path: Path) -> None:
+    file = town_in(tmp_path)
+    contacts = "driver: genericups\n    delays_at: device\n    options: {upstype: '8'}"
+    text = file.read_text().replace("driver: usbhid-ups", contacts)
+    file.write_text(text.replace("port: auto", "port: /dev/ttyS0"))
+
+    (fault,) = budget_of(settings_of(load_town(file), "ups1")).faults
+    assert "its driver (genericups) cannot cut its output" in fault
+
+
 def test_the_role_hands_over_what_the_settings_take() -> None:
     tasks = yaml.safe_load((CHECKOUT / "roles/nut_primary/tasks/budget.yml").read_text())
     handed = next(task["vars"]["__nut_primary_settings"] for task in tasks if "vars" in task)

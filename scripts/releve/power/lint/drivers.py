@@ -165,19 +165,6 @@ GONE = {
     "usb-hid-ups": "usbhid-ups",
     "usbhid": "usbhid-ups",
 }
-# The cut goes over the network, which may be down when the late hook sends it: always, or where the
-# port is an address (upsdrv_shutdown of each says that it cannot count on one by then).
-NETWORK = frozenset(["apcupsd-ups", "netxml-ups", "snmp-ups"])
-NETWORK_OR_LINE = frozenset(["adelsystem_cbi", "generic_modbus"])
-# "shutdown not supported" is all that these do when the late hook calls them (upsdrv_shutdown).
-NEVER_CUT = frozenset(
-    [
-        "al175", "apc_modbus", "asem", "liebert", "nut-ipmipsu", "phoenixcontact_modbus",
-        "powerman-pdu", "socomec_jbus",
-    ]
-)  # fmt: skip
-# Publish what another driver, or a file, says; these never cut either.
-COPIES = frozenset(["clone", "clone-outlet", "dummy-ups"])
 # Speak over a serial line alone (man pages of 2.8.1).
 SERIAL = frozenset(
     [
@@ -226,9 +213,3 @@ OPTIONS = _options()  # in lower case: a driver reads its own without minding ca
 USB = frozenset(driver for driver, options in OPTIONS.items() if options >= USB_MATCH)
 # Find their device by themselves; every other is told the line, the address or the file.
 FIND = USB | {"bcmxcp_usb", "nut-ipmipsu", "nutdrv_atcl_usb", "richcomm_usb"}
-
-
-def over_network(driver: str, port: str) -> bool:
-    """Tell whether a device is reached over the network."""
-    line = port.startswith("/") or port in ("", "auto")
-    return driver in NETWORK or (driver in NETWORK_OR_LINE and not line)

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from releve.power.lint import drivers, looks
+from releve.power.lint.cuts import never_cuts
 from releve.power.lint.finding import Rules, Spot
 from releve.power.lint.parse import atoi, nut_lines
 from releve.power.lint.rules_ups import is_simulated
@@ -201,13 +202,15 @@ def not_monitored(conf: Configuration) -> Iterator[Spot]:
     leads = any(one.is_primary and conf.is_own(one.host) for one in conf.monitors)
     flagged = conf.upsmon is not None and conf.upsmon.last("POWERDOWNFLAG") is not None
     watched = {one.ups.lower() for one in conf.monitors if conf.is_own(one.host)}
-    harmless = drivers.COPIES | drivers.NEVER_CUT | drivers.OURS
     for one in conf.sections if leads and flagged else ():
         # upsdrvctl makes its entry of a section's first line, and of that keeps driver and port.
         late = any(option.name == "sdorder" for option in one.options[1:])
         spared = late and atoi(one.value("sdorder") or "0") < 0
         seen = one.name.lower() in watched or _is_source(conf, one.name.lower())
-        if not seen and not spared and one.driver not in harmless:
+        cuts = one.driver not in drivers.OURS and not never_cuts(
+            one.driver, one.value, conf.release
+        )
+        if not seen and not spared and cuts:
             yield Spot("ups.conf", one.line, one.name)
 
 

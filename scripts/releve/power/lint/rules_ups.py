@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from releve.power.lint import drivers, looks, releases
+from releve.power.lint import cuts, drivers, looks, releases
 from releve.power.lint.driver_values import MIBS
 from releve.power.lint.finding import Rules, Spot
 from releve.power.lint.parse import atoi
@@ -31,8 +31,8 @@ def knows(conf: Configuration, driver: str) -> bool:
 
 
 def is_simulated(section: Section) -> bool:
-    """Tell whether a device is a file that somebody writes; NAME@HOST repeats a real one."""
-    return section.driver == "dummy-ups" and "@" not in (section.value("port") or "")
+    """Tell whether a device is a file that somebody writes."""
+    return cuts.is_simulated(section.driver, section.value("port") or "")
 
 
 @RULES.refuse(
@@ -307,11 +307,12 @@ def usb_number(one: Section) -> Iterator[Spot]:
     "[{at}] is cut over the network, which may be down when the late hook sends the command",
     "connect it by USB or a serial line, or see by a plug pull to its end that it is cut",
 )
-@looks.at_each_device
-def network_driver(one: Section) -> Iterator[Spot]:
+def network_driver(conf: Configuration) -> Iterator[Spot]:
     """Find a UPS that the late hook cannot reach."""
-    if drivers.over_network(one.driver or "", one.value("port") or ""):
-        yield _at_driver(one)
+    for one in conf.sections:
+        able = not cuts.never_cuts(one.driver, one.value, conf.release)
+        if able and cuts.over_network(one.driver, one.value("port") or ""):
+            yield _at_driver(one)
 
 
 @RULES.warn(
@@ -320,11 +321,12 @@ def network_driver(one: Section) -> Iterator[Spot]:
     " come back first",
     "set POWEROFF_WAIT in nut.conf so that this host restarts then, and let it wake the others",
 )
-@looks.at_each_device
-def never_cuts(one: Section) -> Iterator[Spot]:
-    """Find a UPS that the late hook calls in vain."""
-    if one.driver in drivers.NEVER_CUT:
-        yield _at_driver(one)
+def never_cuts(conf: Configuration) -> Iterator[Spot]:
+    """Find a UPS that the late hook calls in vain; what a copy shows is cut by its own driver."""
+    for one in conf.sections:
+        there = knows(conf, one.driver) and one.driver not in cuts.COPIES
+        if there and cuts.never_cuts(one.driver, one.value, conf.release):
+            yield _at_driver(one)
 
 
 @RULES.warn(

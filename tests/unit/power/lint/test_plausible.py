@@ -156,6 +156,14 @@ CASES: dict[str, Case] = {
         whole("ups.conf", "[ups1]\n driver = apc_modbus\n port = auto\n porttype = usb\n"),
         "refuse", "UC_OPTION_VALUE UC_DRIVER_NEVER_CUTS",
     ),
+    "apcupsd is asked over the network, and cuts nothing": Case(
+        whole("ups.conf", "[ups1]\n driver = apcupsd-ups\n port = localhost\n"),
+        "warn", "UC_DRIVER_NEVER_CUTS",
+    ),
+    "a contact UPS whose cable has no line for a cut": Case(
+        whole("ups.conf", "[ups1]\n driver = genericups\n port = /dev/ttyS0\n upstype = 18\n"),
+        "warn", "UC_DRIVER_NEVER_CUTS",
+    ),
     "a driver that came later": Case(
         swap("ups.conf", "usbhid-ups", "hwmon_ina219"), "refuse", "UC_UNKNOWN_DRIVER"
     ),

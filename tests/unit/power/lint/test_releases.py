@@ -140,3 +140,27 @@ def test_a_host_is_asked_for_its_release(
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
     assert installed_release() == release
+
+
+MODBUS = "[ups1]\n driver = apc_modbus\n port = 192.0.2.7:502\n"
+BLIND = "UC_DRIVER_NEVER_CUTS"
+
+
+@pytest.mark.parametrize(
+    ("text", "release", "told"),
+    [
+        (MODBUS, "2.8.1", BLIND),
+        (MODBUS, "2.8.2", "UC_NETWORK_DRIVER_KILLPOWER"),
+        ("[ups1]\n driver = ve-direct\n port = /dev/ttyS0\n", "2.8.4", BLIND),
+        ("[ups1]\n driver = failover\n port = ups1\n", "2.8.4", ""),
+        (f"{MODBUS} sdcommands = load.off\n", "2.8.3", "UC_NETWORK_DRIVER_KILLPOWER"),
+        ("[ups1]\n driver = ivtscd\n port = /dev/ttyS0\n sdcommands = x\n", "2.8.1", BLIND),
+    ],
+)
+def test_whether_a_driver_can_cut_depends_on_the_release(
+    text: str, release: str, told: str
+) -> None:
+    about = {BLIND, "UC_NETWORK_DRIVER_KILLPOWER"}
+    found = {one.id for one in findings("ups.conf", text, release)}
+
+    assert found & about == {*filter(None, [told])}
