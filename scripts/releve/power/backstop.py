@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from releve.power import tasks
+from releve.power.errand import Errand
 from releve.power.instant import Instant
 
 if TYPE_CHECKING:
@@ -35,14 +35,9 @@ def timer_of(ups: str, text: str) -> int | None:
     return min(found) if found else None
 
 
-def ask_script(ups: str) -> bool:
-    """Let the script decide as when upssched calls it; False: it could not do what it should."""
-    words = (POWER_TIMER, f"on-battery-{ups}")
-    try:
-        done = subprocess.run(words, check=False, timeout=PATIENCE, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return done.returncode == 0
+def ask_script(ups: str) -> Errand:
+    """Let the script decide as when upssched calls it; raises OSError."""
+    return Errand((POWER_TIMER, f"on-battery-{ups}"), PATIENCE)
 
 
 class Backstop:
@@ -53,7 +48,7 @@ class Backstop:
         ups: str,
         file: Path,
         log: Callable[[str], None],
-        ask: Callable[[str], bool] = ask_script,
+        ask: Callable[[str], Errand] = ask_script,
         *,
         now: Callable[[], Instant] = Instant.now,
         upssched: Path = UPSSCHED,
@@ -63,6 +58,7 @@ class Backstop:
         self._now, self._upssched = now, upssched
         self._since: float | None = None
         self._asked = False
+        self._errand: Errand | None = None
         self._next = 0.0
 
     def look(self, status: frozenset[str]) -> None:
@@ -72,6 +68,7 @@ class Backstop:
         counts once the UPS says by itself that it is on battery. OL and OB at once is no word: for
         upssched each look ends the outage and begins one.
         """
+        self._hear_script()
         if {"OL", "OB"} <= status:
             status = frozenset()
         if status & ON_LINE and "OB" not in status:
@@ -90,7 +87,19 @@ class Backstop:
             f"{self.ups}: on battery for {now - self._since:.0f} s, upssched was to act after"
             f" {timer} s: power-timer is called"
         )
-        self._asked = self._ask(self.ups)
+        try:
+            self._errand, self._asked = self._ask(self.ups), True
+        except OSError as error:
+            self._log(f"{self.ups}: power-timer cannot be run: {error}")
+
+    def _hear_script(self) -> None:
+        """Call it again once it has failed: nobody waits for it, other UPSes have clocks, too."""
+        fault = self._errand.fault() if self._errand else None
+        if fault is not None:
+            self._errand = None
+        if fault:
+            self._asked = False
+            self._log(f"{self.ups}: power-timer: {fault}")
 
     def _begin(self, now: float) -> None:
         """Take up the moment that an earlier life has kept, else keep this one."""

@@ -17,7 +17,6 @@ import json
 import logging
 import signal
 import socket
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from releve.errors import InputError, ReleveError
 from releve.power import whole
 from releve.power.backstop import ON_LINE, Backstop
+from releve.power.errand import Errand
 from releve.power.instant import Instant
 from releve.power.readings import FULL, number
 from releve.power.upsd import PORT as UPSD_PORT
@@ -39,6 +39,7 @@ POLL = 1.0  # seconds between two looks at the UPS
 TRIES = 20  # to wake who never logs in, as long as that fails
 MAC_OCTETS = 6
 WAKE_PORT = 9
+WAKE_SECONDS = 30.0  # for a command that wakes
 LOG = logging.getLogger("rewake")
 
 
@@ -153,11 +154,10 @@ def look_at(ups: str, server: str, port: int = UPSD_PORT) -> Look:
     return Look(frozenset(values["ups.status"].split()), believed, clients)
 
 
-def wake(host: Host, broadcast: str, port: int = WAKE_PORT) -> None:
-    """Send a host its magic packet, or run its own command; raises OSError, SubprocessError."""
+def wake(host: Host, broadcast: str, port: int = WAKE_PORT) -> Errand | None:
+    """Send a host its magic packet, or start its own command; raises OSError."""
     if host.wake:
-        subprocess.run(host.wake, check=True, timeout=30, stdin=subprocess.DEVNULL)
-        return
+        return Errand(host.wake, WAKE_SECONDS)
     octets = bytes.fromhex(host.mac.replace(":", ""))
     if len(octets) != MAC_OCTETS:
         message = f"{host.name} has neither a MAC nor a command to be woken by"
@@ -165,6 +165,7 @@ def wake(host: Host, broadcast: str, port: int = WAKE_PORT) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         sender.sendto(b"\xff" * 6 + octets * 16, (broadcast, port))
+    return None
 
 
 class Rewake:
@@ -174,7 +175,7 @@ class Rewake:
         self,
         config: Config,
         ask: Callable[[Config], Look] = ask_upsd,
-        wake_host: Callable[[Host, str], None] = wake,
+        wake_host: Callable[[Host, str], Errand | None] = wake,
         clock: Callable[[], float] = time.monotonic,
         log: Callable[[str], None] = LOG.info,
         *,
@@ -194,12 +195,14 @@ class Rewake:
         self._next_wake = self._started
         self._unseen = _unseen(config)  # and not woken yet
         self._round: list[Host] = []  # who is to be woken now
+        self._errand: tuple[Host, str, Errand] | None = None  # the command that wakes somebody
         if self.open:
             log(f"{config.ups}: an open power event was found")
 
     def step(self) -> None:
-        """Look once and do what follows from it."""
+        """Look once and do what follows from it; what may take long runs beside."""
         now = self._clock()
+        self._hear_command()
         try:
             look = self._ask(self.config)
         except NoAnswerError:
@@ -223,11 +226,11 @@ class Rewake:
             host for host in self.config.hosts if host.logs_in and host.address not in look.clients
         ]
         self._complete_since = None if missing else _since(self._complete_since, now)
-        if self._may_wake(now, look):
+        if not self._round and self._may_wake(now, look):
             self._round = [*self._unseen, *missing]
             if self._round:
                 self._next_wake = now + self.config.retry
-        self._wake_round(now, missing)
+        self._wake_round(missing)
         if (
             self._complete_since is not None
             and not self._unseen
@@ -235,19 +238,14 @@ class Rewake:
         ):
             self._close_event()
 
-    def _wake_round(self, now: float, missing: list[Host]) -> None:
-        """Wake who is left of the round; who never logs in, once.
-
-        A command may take long, and the mains may go meanwhile: the next look comes first then.
-        """
-        while self._round and self._clock() - now < POLL:
+    def _wake_round(self, missing: list[Host]) -> None:
+        """Wake who is left of the round, one command at a time; who never logs in, once."""
+        while self._round and self._errand is None:
             host = self._round.pop(0)
-            if not host.logs_in:
-                self._unseen[host] -= 1
-                if self._try_to_wake(host, "never logs in") or not self._unseen[host]:
-                    del self._unseen[host]
-            elif host in missing:
+            if host in missing:
                 self._try_to_wake(host, "is missing")
+            elif host in self._unseen:
+                self._try_to_wake(host, "never logs in")
 
     def _alive(self) -> None:
         """Show who looks that the UPS was understood just now."""
@@ -285,16 +283,37 @@ class Rewake:
             )
         )
 
-    def _try_to_wake(self, host: Host, why: str) -> bool:
+    def _try_to_wake(self, host: Host, why: str) -> None:
         try:
-            self._wake(host, self.config.broadcast)
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            self._log(f"{host.name} {why} and could not be woken: {error}")
-            return False
+            errand = self._wake(host, self.config.broadcast)
+        except (OSError, ValueError) as error:
+            self._tried(host, why, str(error))
+            return
+        if errand is None:
+            self._tried(host, why, "")
+        else:
+            self._errand = host, why, errand
+
+    def _hear_command(self) -> None:
+        """Ask how a command that was to wake somebody has ended; nobody waits for it."""
+        if self._errand is not None:
+            host, why, errand = self._errand
+            fault = errand.fault()
+            if fault is not None:
+                self._errand = None
+                self._tried(host, why, fault)
+
+    def _tried(self, host: Host, why: str, fault: str) -> None:
+        if host in self._unseen:
+            self._unseen[host] -= 1
+            if not fault or not self._unseen[host]:
+                del self._unseen[host]
+        if fault:
+            self._log(f"{host.name} {why} and could not be woken: {fault}")
+            return
         self._log(f"{host.name} {why}: woken")
         if self.config.woken_file:
             self._touch(self.config.woken_file)
-        return True
 
     def leave(self) -> None:
         """Open the event when upsmon has forced this host down and the UPS said nothing of it.

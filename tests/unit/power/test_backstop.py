@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from releve.power.backstop import AGAIN, LATE, Backstop, ask_script
+from releve.power.errand import Errand
 from releve.power.instant import Instant
 
 if TYPE_CHECKING:
@@ -17,6 +19,18 @@ TIMER = 100
 CONF = "AT ONBATT {}@localhost START-TIMER on-battery-{} " + f"{TIMER}\n"
 
 
+class Ended(Errand):
+    """A script that ends after some seconds of the outage's clock."""
+
+    def __init__(self, outage: Outage) -> None:
+        self.outage, self.end, self.good = outage, outage.now + outage.takes, outage.good
+
+    def fault(self) -> str | None:
+        if self.outage.now < self.end:
+            return None
+        return "" if self.good else "it ended with code 1"
+
+
 @dataclasses.dataclass
 class Outage:
     """A UPS, a clock, and when the script was called."""
@@ -24,13 +38,17 @@ class Outage:
     folder: Path
     now: float = 1000.0
     good: bool = True
+    takes: float = 0.0
+    installed: bool = True
     called: list[float] = dataclasses.field(default_factory=list)
     backstop: Backstop | None = None
 
-    def ask(self, ups: str) -> bool:
+    def ask(self, ups: str) -> Errand:
         assert ups == "ups1"
         self.called.append(self.now)
-        return self.good
+        if not self.installed:
+            raise FileNotFoundError(ups)
+        return Ended(self)
 
     def start(self, ups: str = "ups1") -> Outage:
         (self.folder / "upssched.conf").write_text(CONF.format(ups, ups))
@@ -126,6 +144,32 @@ def test_a_script_that_fails_is_called_again(outage: Outage) -> None:
     assert len(outage.called) == 4
 
 
+def test_a_script_that_is_not_there_is_looked_for_again(outage: Outage) -> None:
+    outage.installed = False
+    outage.says("OB", TIMER + LATE + AGAIN + 1)
+    assert len(outage.called) == 2
+
+
+def test_a_script_that_takes_long_is_called_once_and_again_when_it_has_failed(
+    outage: Outage,
+) -> None:
+    outage.good, outage.takes = False, 60
+    outage.says("OB", TIMER + LATE + 60)
+    assert len(outage.called) == 1
+
+    outage.says("OB", 1)
+    assert len(outage.called) == 2
+
+
+def test_a_script_of_the_last_outage_stops_no_call_in_the_next(outage: Outage) -> None:
+    outage.takes = 300
+    outage.says("OB", TIMER + LATE + 1)
+    outage.says("OL", 1)
+    outage.says("OB", TIMER + LATE + 1)
+
+    assert len(outage.called) == 2
+
+
 def test_a_restart_in_an_outage_counts_on(outage: Outage) -> None:
     outage.says("OB", 60)
     outage.start().says("OB", 60)
@@ -185,6 +229,13 @@ def test_what_the_script_answers(
         script.write_text(f'#!/bin/sh\necho "$@" >{said}\n{text}\n')
         script.chmod(0o755)
 
-    assert ask_script("ups1") == good
-    if text:
-        assert said.read_text() == "on-battery-ups1\n"
+    if text is None:
+        with pytest.raises(FileNotFoundError):
+            ask_script("ups1")
+        return
+    errand = ask_script("ups1")
+    until = time.monotonic() + 10
+    while (fault := errand.fault()) is None and time.monotonic() < until:
+        time.sleep(0.01)
+    assert (fault == "") is good
+    assert said.read_text() == "on-battery-ups1\n"

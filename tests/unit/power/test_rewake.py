@@ -8,20 +8,21 @@ import json
 import os
 import socket
 import socketserver
-import subprocess
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 
 from releve.power.backstop import Backstop
+from releve.power.errand import Errand
 from releve.power.instant import Instant
 from releve.power.rewake import TRIES, Config, Host, Rewake, ask_upsd, wake
 from releve.power.upsd import NoAnswerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 NAS = Host("nas", "198.51.100.12", "52:54:00:91:01:02")
@@ -383,18 +384,32 @@ def test_its_end_in_the_middle_of_a_write_leaves_the_event_on_disk(
     assert site.event_file.read_text().endswith("Z\n")
 
 
+class Slow(Errand):
+    """A command that takes some seconds of the site's clock."""
+
+    def __init__(self, site: Site, seconds: float, fault: str = "") -> None:
+        self.site, self.end, self.found = site, site.now + seconds, fault
+
+    def fault(self) -> str | None:
+        return self.found if self.site.now >= self.end else None
+
+
+def slowly(site: Site, seconds: float, fault: str = "") -> Callable[[Host, str], Errand]:
+    def slow(host: Host, _broadcast: str) -> Errand:
+        site.woken.append((site.now, host.name))
+        return Slow(site, seconds, fault)
+
+    return slow
+
+
 def test_mains_that_go_while_somebody_is_woken_wake_nobody_else(site: Site) -> None:
     assert site.rewake is not None
-
-    def slow(host: Host, _broadcast: str) -> None:
-        site.woken.append((site.now, host.name))
-        site.now += 30
-        site.upsd.status = "OB"
-
-    site.rewake._wake = slow
+    site.rewake._wake = slowly(site, 30)
     site.upsd.status = "OB"
     site.run(2)
     site.upsd.status, site.upsd.clients = "OL", []
+    site.run(25)
+    site.upsd.status = "OB"
     site.run(100)
     assert [name for _at, name in site.woken] == ["nas"]
 
@@ -406,18 +421,62 @@ def test_mains_that_go_while_somebody_is_woken_wake_nobody_else(site: Site) -> N
 
 def test_a_slow_command_keeps_the_others_of_its_round(site: Site) -> None:
     assert site.rewake is not None
-
-    def slow(host: Host, _broadcast: str) -> None:
-        site.woken.append((site.now, host.name))
-        site.now += 9
-
-    site.rewake._wake = slow
+    site.rewake._wake = slowly(site, 25)
     site.upsd.status = "OB"
     site.run(2)
     site.upsd.status, site.upsd.clients = "OL", []
-    site.run(45)
+    site.run(69)
 
-    assert site.woken == [(20, "nas"), (30, "gw")]
+    assert site.woken == [(20, "nas"), (45, "gw")]
+    site.run(70)  # the next round begins when this one is over
+    assert site.woken[2:] == [(70, "nas")]
+
+
+@pytest.mark.parametrize("fault", ["", "it ended with code 1"])
+def test_a_command_counts_by_how_it_ends(site: Site, fault: str) -> None:
+    site.hosts = (dataclasses.replace(GATEWAY, logs_in=False),)
+    site.start()
+    assert site.rewake is not None
+    site.rewake._wake = slowly(site, 5, fault)
+    site.upsd.status = "OB"
+    site.run(2)
+    site.upsd.status = "OL"
+    site.run(24)
+    woken = site.event_file.with_name("woken")
+    assert not woken.exists()
+
+    site.run(60)
+    assert woken.exists() == (not fault)
+    assert [at for at, _name in site.woken] == ([20, 50] if fault else [20])
+    assert site.open is bool(fault)
+
+
+def test_a_command_that_hangs_holds_up_no_look(upsd: Upsd, tmp_path: Path) -> None:
+    hanging = Host("nas", NAS.address, wake=("/bin/sleep", "60"))
+    site = Site(upsd, tmp_path / "event", hosts=(hanging,)).start()
+    assert site.rewake is not None
+    running: list[Errand | None] = []
+
+    def real(host: Host, broadcast: str) -> Errand | None:
+        errand = wake(host, broadcast)
+        running.append(errand)
+        return errand
+
+    site.rewake._wake = real
+    upsd.status = "OB"
+    site.run(2)
+    upsd.status, upsd.clients = "OL", []
+    began = time.monotonic()
+    site.run(25)
+    upsd.status = "OB"
+    site.run(26)
+
+    assert time.monotonic() - began < 10
+    assert site.event_file.with_name("battery-ups1").exists()  # the clock has begun
+    (errand,) = running
+    assert errand is not None
+    errand._until = 0
+    assert "was killed" in str(errand.fault())
 
 
 def test_a_ups_without_a_charge_still_gets_its_hosts_back(site: Site) -> None:
@@ -484,9 +543,9 @@ def test_the_time_on_battery_is_counted_through_silence_until_the_mains_are_back
 def test_each_look_goes_to_the_clock_of_the_time_on_battery(site: Site, upsd: Upsd) -> None:
     called: list[str] = []
 
-    def ask(ups: str) -> bool:
+    def ask(ups: str) -> Errand:
         called.append(ups)
-        return True
+        return Slow(site, 0)
 
     conf = site.event_file.with_name("upssched.conf")
     conf.write_text("AT ONBATT ups1@localhost START-TIMER on-battery-ups1 20\n")
@@ -554,13 +613,36 @@ def test_a_host_without_a_way_to_be_woken_is_an_error() -> None:
         wake(Host("nas", NAS.address), "127.0.0.1")
 
 
+def ended(errand: Errand | None) -> str:
+    """Wait for a command; return what went wrong."""
+    assert errand is not None
+    until = time.monotonic() + 10
+    while (fault := errand.fault()) is None:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return fault
+
+
 def test_a_command_is_run_instead_of_the_packet(tmp_path: Path) -> None:
     mark = tmp_path / "woken"
-    wake(Host("nas", NAS.address, NAS.mac, ("/usr/bin/touch", str(mark))), "127.0.0.1")
+    touch = ("/usr/bin/touch", str(mark))
 
+    assert ended(wake(Host("nas", NAS.address, NAS.mac, touch), "127.0.0.1")) == ""
     assert mark.exists()
 
 
 def test_a_command_that_fails_has_woken_nobody() -> None:
-    with pytest.raises(subprocess.CalledProcessError):
-        wake(Host("nas", NAS.address, wake=("/bin/false",)), "127.0.0.1")
+    host = Host("nas", NAS.address, wake=("/bin/false",))
+    assert ended(wake(host, "127.0.0.1")) == "it ended with code 1"
+
+    with pytest.raises(FileNotFoundError):
+        wake(dataclasses.replace(host, wake=("/nonexistent",)), "127.0.0.1")
+
+
+def test_what_a_command_has_started_ends_with_it(tmp_path: Path) -> None:
+    mark = tmp_path / "late"
+    errand = Errand(("/bin/sh", "-c", f"sleep 1; touch {mark}; sleep 60"), 0.1)
+
+    assert "had not ended after 0.1 s" in ended(errand)
+    time.sleep(1.5)
+    assert not mark.exists()
