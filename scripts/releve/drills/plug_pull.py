@@ -18,6 +18,7 @@ from releve.errors import LaterError, RefusedError
 from releve.power.measure import record_of
 from releve.power.measurement import OB_WITHIN_SECONDS
 from releve.power.readings import read
+from releve.power.status import on_line, supplies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -159,7 +160,7 @@ class PlugPull:
             self.sleep(STEP)
         seen = self._seen()
         assert seen is not None  # noqa: S101  # seen above
-        if "OL" not in seen.status or seen.status & {"OB", "FSD", "CAL", "TEST"}:
+        if not supplies(seen.status) or seen.status & {"CAL", "TEST"}:
             message = f"{self.ups} says {' '.join(sorted(seen.status))}, not OL: wait for it"
             raise LaterError(message)
         if missing := set(self.clients) - set(seen.clients):
@@ -203,7 +204,7 @@ class PlugPull:
 
     def _since(self) -> float:
         """Return since when "on battery" means this pull: some pull first and then say so."""
-        before = [one for one in self.watch.samples if one.seen and "OL" in one.seen.status]
+        before = [one for one in self.watch.samples if one.seen and on_line(one.seen.status)]
         line = [one.steady for one in before if one.steady < self.out_at]
         return max(line, default=self.out_at)
 
@@ -215,7 +216,7 @@ class PlugPull:
         while True:
             last = self.watch.last
             if self.seen_after is not None and last and last.seen and last.steady > asked \
-                    and "OL" in last.seen.status and "OB" not in last.seen.status:  # fmt: skip
+                    and on_line(last.seen.status):  # fmt: skip
                 self.online = last.steady - asked
                 self._note(self.ups, "on line again", last.at)
                 return

@@ -22,6 +22,7 @@ from releve.drills.ups_host import UpsHost, Watch, hosts_of, note_battery, readi
 from releve.drills.witnessed import door, last_before
 from releve.errors import CheckError, LaterError
 from releve.power.measure import record_of
+from releve.power.status import supplies
 from releve.power.upsd import NoAnswerError
 from releve.ssh import Ssh
 from releve.witness import WitnessError, ask, record
@@ -134,7 +135,7 @@ class PowerDrill:
         except NoAnswerError as error:
             message = f"{self.ups_name}: no fresh data: {error}"
             raise LaterError(message) from error
-        if "OL" not in look.status or "FSD" in look.status:
+        if not supplies(look.status):
             message = f"{self.ups_name} says {' '.join(sorted(look.status))}, not OL: wait for it"
             raise LaterError(message)
         for client in self.clients:
@@ -231,7 +232,7 @@ class PowerDrill:
             status = self.host.look(self.ups_name).status
         except NoAnswerError:
             return False
-        return "OL" in status and "FSD" not in status
+        return supplies(status)
 
     def _event_is_closed(self) -> bool:
         """Tell whether rewake has ended the power event: everybody in, for a while.

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 from releve.power import tasks
 from releve.power.errand import Errand
 from releve.power.instant import Instant
+from releve.power.status import on_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 UPSSCHED = Path("/etc/nut/upssched.conf")
 POWER_TIMER = "/usr/local/lib/releve/power-timer"
-ON_LINE = {"OL", "TRIM", "BOOST"}  # some drivers say the latter two alone
 LATE = 10.0  # seconds after upssched: upsmon sees "on battery" later than a look each second
 AGAIN = 10.0  # seconds until a script that failed is called again: upsmon may just start
 PATIENCE = 60.0  # seconds for the script
@@ -71,7 +71,7 @@ class Backstop:
         self._hear_script()
         if {"OL", "OB"} <= status:
             status = frozenset()
-        if status & ON_LINE and "OB" not in status:
+        if on_line(status):
             self._end()
             return
         now = self._now().up

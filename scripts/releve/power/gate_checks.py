@@ -10,6 +10,7 @@ from releve.power.doubts import DOUBTS
 from releve.power.hands import cut_in_words
 from releve.power.lint.drivers import OURS
 from releve.power.readings import number, read, seconds_of
+from releve.power.status import ON_LINE
 from releve.power.thresholds import LB_DOUBTED
 from releve.power.trusted import SOON_DAYS
 
@@ -74,7 +75,7 @@ class UpsLook:
     @property
     def mains_said(self) -> bool:
         """Whether it says where its power comes from."""
-        return bool(self.status & {"OL", "OB", "TRIM", "BOOST"})
+        return bool(self.status & (ON_LINE | {"OB"}))
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from releve.errors import InputError, ReleveError
 from releve.power import whole
-from releve.power.backstop import ON_LINE, Backstop
+from releve.power.backstop import Backstop
 from releve.power.errand import Errand
 from releve.power.instant import Instant
 from releve.power.readings import FULL, number
+from releve.power.status import supplies
 from releve.power.upsd import PORT as UPSD_PORT
 from releve.power.upsd import NoAnswerError, Upsd
 
@@ -216,8 +217,7 @@ class Rewake:
         if look.status & {"OB", "FSD"}:
             self._open_event("on battery" if "OB" in look.status else "forced shutdown")
         self._keep()
-        steady = bool(look.status & ON_LINE) and not look.status & {"OB", "FSD"}
-        self._steady_since = _since(self._steady_since, now) if steady else None
+        self._steady_since = _since(self._steady_since, now) if supplies(look.status) else None
         if not self.open or self._steady_since is None:
             self._complete_since = None
             self._round.clear()

@@ -221,12 +221,15 @@ def test_nobody_is_asked_for_anything_before_all_is_well(tmp_path: Path) -> None
     for scene, why in (
         (Scene(samples=[], quits=""), "not logged in"),
         (Scene(word="OB", lag=-1), "says OB"),
+        (Scene(word="OL OFF", lag=-1), "says OFF OL"),
     ):
         one, evidence = pull(scene, tmp_path)
         if why == "not logged in":
             one.clients = (*CLIENTS, "198.51.100.99")
         else:
-            scene.samples[-1] = Sample("x", scene.time, UpsSeen({"ups.status": "OB"}, CLIENTS))
+            scene.samples[-1] = Sample(
+                "x", scene.time, UpsSeen({"ups.status": scene.word}, CLIENTS)
+            )
         with pytest.raises(LaterError, match=why):
             one.run(evidence)
         assert scene.shown == ()

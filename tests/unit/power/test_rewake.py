@@ -302,7 +302,7 @@ def test_after_a_boot_the_hosts_get_time_to_come_by_themselves(site: Site) -> No
     assert after.woken == []
 
 
-@pytest.mark.parametrize("status", ["FSD OL", "OB", "OL OB", "OFF", ""])
+@pytest.mark.parametrize("status", ["FSD OL", "OB", "OL OB", "OFF", "OL OFF", ""])
 def test_nobody_is_woken_while(site: Site, status: str) -> None:
     site.upsd.status = "OB"
     site.run(2)

@@ -51,3 +51,14 @@ def test_each_ups_of_a_primary_is_asked_before_anything_is_touched() -> None:
         {"ups": "ups1-site", "server": "localhost"},
         remote,
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "enough"), [("OL", True), ("BOOST", True), ("TRIM LB", True), ("OFF", False)]
+)
+def test_a_driver_that_says_boost_alone_is_waited_for_no_longer(said: str, *, enough: bool) -> None:
+    block = yaml.safe_load((ROLES / "nut_primary/tasks/gate_device.yml").read_text())[0]["block"]
+    text = trust_as_template("{{ " + block[0]["until"] + " }}")
+    variables = {"__nut_primary_status": {"stdout": said}}
+
+    assert Templar(loader=DataLoader(), variables=variables).template(text) is enough

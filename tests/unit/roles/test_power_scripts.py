@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import subprocess
 import time
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.unit.power.test_stock import PRIMARY
 from tests.worlds.role import ROLES, RoleRun
+
+from releve.power.status import supplies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,6 +117,31 @@ def test_a_host_that_the_other_ups_carries_goes_on(
     _, log = run(timer, "on-battery-ups1", ups1="echo OB", ups2=f"echo {status}")
 
     assert ("upsmon -c fsd" in log) == stops
+
+
+WORDS = ("OL", "OB", "TRIM", "BOOST", "FSD", "OFF", "LB")
+SAID = [" ".join(some) for many in range(4) for some in itertools.combinations(WORDS, many)]
+
+
+def test_the_scripts_and_the_programs_mean_the_same_by_a_ups_that_feeds(
+    run: Callable[..., tuple[float, str]], timer: Path
+) -> None:
+    said = timer.with_name("said")
+    feeds: dict[str, list[str]] = {"gate": [], "timer": [], "programs": []}
+    for status in SAID:
+        said.write_text(status)
+        if supplies(frozenset(status.split())):
+            feeds["programs"].append(status)
+        for name, words in (
+            ("gate", (GATE, "0", "1", "1", "ups2@localhost")), ("timer", (timer, "on-battery-ups1"))
+        ):  # fmt: skip
+            timer.with_name("log").unlink(missing_ok=True)
+            _, log = run(*words, ups1="echo OB", ups2=f"cat {said}")
+            if "guests start without" not in log and "upsmon -c fsd" not in log:
+                feeds[name].append(status)
+
+    assert feeds["gate"] == feeds["programs"]
+    assert feeds["timer"] == feeds["programs"]
 
 
 @pytest.mark.parametrize(("ago", "held"), [(0, True), (60, False), (-3600, False)])
