@@ -1,11 +1,11 @@
 """Bring everybody back after a power cut; runs for ever on the host that has the UPS's cable.
 
 A power event opens at the first look that finds the UPS on battery or in a forced shutdown, and
-when this host itself is forced down. It is on disk before anything else happens, survives reboots,
-and closes when every expected host has been logged in without a break for a while. While it is open
-and the mains are steady, whoever is missing is woken, again and again; never while the UPS says
-FSD, since a host woken then is sent down at once. Beside upssched, it counts the time on battery
-(`releve.power.backstop`).
+when this host itself is forced down. It is on disk before anything else happens, with the UPS's
+last word on the mains, survives reboots, and closes when every expected host has been logged in
+without a break for a while. While it is open and the mains are steady, whoever is missing is woken,
+again and again; never while the UPS says FSD, since a host woken then is sent down at once. Beside
+upssched, it counts the time on battery (`releve.power.backstop`).
 
 Standard library only; tagged "runs for ever": keep it small.
 """
@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from releve.errors import InputError, ReleveError
-from releve.power import whole
+from releve.power import tasks, whole
 from releve.power.backstop import Backstop
 from releve.power.errand import Errand
 from releve.power.instant import Instant
 from releve.power.readings import FULL, number
-from releve.power.status import supplies
+from releve.power.status import on_line, supplies
 from releve.power.upsd import PORT as UPSD_PORT
 from releve.power.upsd import NoAnswerError, Upsd
 
@@ -41,6 +41,7 @@ TRIES = 20  # to wake who never logs in, as long as that fails
 MAC_OCTETS = 6
 WAKE_PORT = 9
 WAKE_SECONDS = 30.0  # for a command that wakes
+AWAY, BACK = "on battery", "on line"  # last line of the event's file; roles go by it
 LOG = logging.getLogger("rewake")
 
 
@@ -188,6 +189,7 @@ class Rewake:
         )  # fmt: skip
         self._backstop = backstop or Backstop(config.ups, config.battery_file, log)
         self.open = self._kept = config.event_file.exists()
+        self._opened, self._mains = _read(config.event_file)
         self._told = False
         self._started = clock()
         self._steady_since: float | None = None
@@ -208,12 +210,14 @@ class Rewake:
             look = self._ask(self.config)
         except NoAnswerError:
             self._steady_since = self._complete_since = None
+            self._mains = ""  # a person may write it meanwhile: the next word counts anew
             self._round.clear()
             self._backstop.look(frozenset())
             return
         self._alive()
         self._backstop.look(look.status)
         self._note_forced("FSD" in look.status)
+        self._note_mains(look.status)
         if look.status & {"OB", "FSD"}:
             self._open_event("on battery" if "OB" in look.status else "forced shutdown")
         self._keep()
@@ -250,6 +254,12 @@ class Rewake:
     def _alive(self) -> None:
         """Show who looks that the UPS was understood just now."""
         self._touch(self.config.alive_file)
+
+    def _note_mains(self, status: frozenset[str]) -> None:
+        """Bring to the event's file what the UPS says of the mains, for when it falls silent."""
+        said = BACK if on_line(status) else AWAY if "OB" in status else self._mains
+        if said != self._mains:
+            self._mains, self._kept = said, False
 
     def _note_forced(self, forced: bool) -> None:  # what a look has found
         """Show since when clients can hear of a forced shutdown."""
@@ -327,7 +337,8 @@ class Rewake:
 
     def _open_event(self, why: str) -> None:
         if not self.open:
-            self.open, self._told = True, False
+            self.open, self._kept, self._told = True, False, False
+            self._opened = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             self._unseen = _unseen(self.config)
             self._log(f"{self.config.ups}: power event opens: {why}")
 
@@ -336,8 +347,8 @@ class Rewake:
         if not self.open or self._kept:
             return
         try:
-            now = time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime())
-            whole.write(self.config.event_file, now)
+            text = "".join(f"{line}\n" for line in (self._opened, self._mains) if line)
+            whole.write(self.config.event_file, text)
         except OSError as error:
             if not self._told:
                 self._log(f"{self.config.ups}: a reboot will forget the power event: {error}")
@@ -350,7 +361,7 @@ class Rewake:
             self.config.event_file.unlink(missing_ok=True)
         except OSError as error:
             self._log(f"{self.config.event_file}: {error}; the next start finds it open again")
-        self.open = self._kept = False
+        self.open = False
         self._complete_since = None
         self._log(f"{self.config.ups}: power event closes: every host is logged in")
 
@@ -358,6 +369,12 @@ class Rewake:
 def _unseen(config: Config) -> dict[Host, int]:
     """Return who never logs in and can be woken, with how often that is tried."""
     return {one: TRIES for one in config.hosts if not one.logs_in and (one.mac or one.wake)}
+
+
+def _read(file: Path) -> tuple[str, str]:
+    """Return when an event was opened, and the last word on the mains; nothing where none is."""
+    first, *rest = (*tasks.read(file).splitlines(), "")
+    return first, next((one for one in reversed(rest) if one in (AWAY, BACK)), "")
 
 
 def _since(earlier: float | None, now: float) -> float:

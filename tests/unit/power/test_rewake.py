@@ -18,7 +18,7 @@ import pytest
 from releve.power.backstop import Backstop
 from releve.power.errand import Errand
 from releve.power.instant import Instant
-from releve.power.rewake import TRIES, Config, Host, Rewake, ask_upsd, wake
+from releve.power.rewake import AWAY, BACK, TRIES, Config, Host, Rewake, ask_upsd, wake
 from releve.power.upsd import NoAnswerError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def test_the_event_opens_on_disk_at_the_first_look_on_battery(site: Site) -> Non
     site.run(4)
 
     assert site.open
-    assert site.event_file.read_text().endswith("Z\n")
+    assert site.event_file.read_text().endswith("Z\non battery\n")
 
 
 def test_a_forced_shutdown_opens_the_event_with_the_mains_present(site: Site) -> None:
@@ -381,7 +381,61 @@ def test_its_end_in_the_middle_of_a_write_leaves_the_event_on_disk(
     with pytest.raises(SystemExit):
         site.run(1)
 
-    assert site.event_file.read_text().endswith("Z\n")
+    assert site.event_file.read_text().endswith("Z\non battery\n")
+
+
+def last_word(site: Site) -> str:
+    return site.event_file.read_text().splitlines()[-1]
+
+
+def test_the_last_word_on_the_mains_outlives_the_ups_and_this_host(site: Site) -> None:
+    site.upsd.status, site.upsd.clients = "OB", []
+    site.run(2)
+    opened = site.event_file.read_text().splitlines()[0]
+    site.upsd.stale = True
+    site.run(200)
+    assert last_word(site) == AWAY
+
+    after = Site(site.upsd, site.event_file).start()
+    after.run(3)
+    assert last_word(after) == AWAY
+    after.upsd.stale = False
+    for status, word in (("OL", BACK), ("FSD OL", BACK), ("OB", AWAY), ("OL OB", AWAY)):
+        after.upsd.status = status
+        after.run(after.now + 1)
+        assert last_word(after) == word
+    assert after.event_file.read_text() == f"{opened}\n{AWAY}\n"
+
+
+def test_a_person_may_say_that_the_mains_are_back_until_the_ups_is_heard(site: Site) -> None:
+    site.upsd.status, site.upsd.clients = "OB", []
+    site.run(2)
+    site.upsd.stale = True
+    site.run(3)
+    with site.event_file.open("a") as file:
+        file.write(f"{BACK}\n")
+    assert site.rewake is not None
+    site.rewake.leave()  # as a deploy restarts it
+    after = Site(site.upsd, site.event_file).start()
+    after.run(30)
+    assert last_word(after) == BACK
+
+    after.upsd.stale = False
+    after.run(31)
+    assert last_word(after) == AWAY
+    after.upsd.status = "OL"
+    after.run(60)
+    assert after.woken  # the event is still open
+
+
+def test_a_new_event_has_its_own_word(site: Site) -> None:
+    for _ in range(2):
+        site.upsd.status = "OB"
+        site.run(site.now + 2)
+        assert last_word(site) == AWAY
+        site.upsd.status = "OL"
+        site.run(site.now + 30)
+        assert not site.open
 
 
 class Slow(Errand):
