@@ -22,8 +22,14 @@ CONFIG_LOCKS = {
     "qemu": "/run/lock/qemu-server/lock-{}.conf",
     "lxc": "/run/lock/lxc/pve-config-{}.lock",
 }
-KEY = re.compile(r"(?P<key>[a-z][a-z0-9_-]*):\s*(?P<value>.*?)\s*")
-STARTUP = re.compile(r"(?:(?P<key>order|up|down)=)?(?P<value>\d+)")
+KEY = re.compile(r"(?P<key>[a-z][a-z_-]*\d*):\s*(?P<value>.+?)\s*", re.ASCII)
+# What begins another part of the file: a snapshot, what waits for a restart.
+SECTION = {
+    "qemu": re.compile(r"\[[^\]]*\]\s*"),
+    "lxc": re.compile(r"\[(?:pve:pending|[a-z][a-z0-9_-]+)\]\s*", re.IGNORECASE),
+}
+STARTUP = re.compile(r"(?:(?P<key>order|up|down)=)?(?P<value>\d+)", re.ASCII)
+TRUE = {"1", "on", "yes", "true"}
 # Locks of a guest that is being made or taken over: Proxmox VE starts it by no means (`check_lock`
 # of qemu-server's `vm_start`), and its file may lack whatever comes last, such as its `startup`.
 IN_THE_MAKING = {"clone", "create", "migrate"}
@@ -65,7 +71,7 @@ class Node:
 def startup_of(text: str) -> dict[str, int]:
     """Return order, up and down of a `startup` line; nothing when PVE would not take it."""
     found: dict[str, int] = {}
-    for part in text.split(","):
+    for part in text.split(",") if text != "0" else ():
         if not part.strip():
             continue
         match = STARTUP.fullmatch(part)
@@ -75,15 +81,34 @@ def startup_of(text: str) -> dict[str, int]:
     return found
 
 
+def keys_of(text: str, kind: str) -> dict[str, str]:
+    """Return what a guest's file says of the guest as it is now, of two lines the last one.
+
+    A machine's `startup` that cannot be read leaves the one before it; a container's does not
+    (`parse_vm_config` of qemu-server, `parse_pct_config` of pve-container).
+    """
+    found: dict[str, str] = {}
+    for line in text.split("\n"):
+        if SECTION[kind].fullmatch(line):
+            break
+        match = KEY.fullmatch(line)
+        if match is None:
+            continue
+        if kind == "qemu" and match["key"] == "startup" and not startup_of(match["value"]):
+            continue
+        found[match["key"]] = match["value"]
+    return found
+
+
+def is_true(value: str) -> bool:
+    """Tell whether a value is one of Proxmox VE's words for true."""
+    return value.lower() in TRUE
+
+
 def live_of(text: str, kind: str, vmid: int) -> Live | None:
     """Return the guest of one file, None for a template; snapshots' sections are left out."""
-    keys: dict[str, str] = {}
-    for line in text.splitlines():
-        if line.startswith("["):
-            break
-        if match := KEY.fullmatch(line):
-            keys.setdefault(match["key"], match["value"])
-    if keys.get("template") == "1":
+    keys = keys_of(text, kind)
+    if is_true(keys.get("template", "")):
         return None
     startup = startup_of(keys.get("startup", ""))
     name = keys.get("name" if kind == "qemu" else "hostname", str(vmid))
@@ -93,13 +118,28 @@ def live_of(text: str, kind: str, vmid: int) -> Live | None:
         vmid,
         lock=keys.get("lock"),
         hookscript=keys.get("hookscript"),
-        agent=re.match(r"(?:enabled=)?1\b", keys.get("agent", "")) is not None,
+        agent=any(
+            is_true(one.removeprefix("enabled=")) for one in keys.get("agent", "").split(",")
+        ),
     )
+
+
+def managed_of(text: str) -> set[str]:
+    """Return the numbers of the guests that HA's resources.cfg manages, not in name only."""
+    found: set[str] = set()
+    number = ""
+    for line in text.splitlines():
+        if head := re.fullmatch(r"(\w+):\s*(\S+)\s*", line):
+            number = head[2] if head[1] in ("vm", "ct") else ""
+            found.add(number)
+        elif re.fullmatch(r"\s+state\s+ignored\s*", line):
+            found.discard(number)
+    return found
 
 
 def node_of(pve: Path = PVE, cpus: int | None = None, *, run: Path = RUN) -> Node:
     """Return what the files say; `cpus` None: this machine's."""
-    managed = set(re.findall(r"^(?:vm|ct):\s*(\d+)", read(pve / "ha" / "resources.cfg"), re.M))
+    managed = managed_of(read(pve / "ha" / "resources.cfg"))
     found: list[Live] = []
     for kind, folder in FOLDERS.items():
         for file in sorted((pve / folder).glob("*.conf")):
@@ -108,10 +148,12 @@ def node_of(pve: Path = PVE, cpus: int | None = None, *, run: Path = RUN) -> Nod
             live = live_of(read(file), kind, int(file.stem))
             if live is not None:
                 found.append(replace(live, ha=file.stem in managed, up=is_up(live, run)))
-    workers = re.search(r"^max_workers:\s*(\d+)", read(pve / "datacenter.cfg"), re.M)
     found.sort(key=lambda live: live.vmid)
-    limit = int(workers[1]) if workers else None
-    return Node(tuple(found), workers_of(cpus or os.cpu_count() or 1, limit), told=pve.is_dir())
+    said = re.findall(r"^\s*max_workers:\s*(.*?)\s*$", read(pve / "datacenter.cfg"), re.MULTILINE)
+    limit = int(said[-1]) if said and re.fullmatch(r"\d+", said[-1], re.ASCII) else None
+    # Without pmxcfs its mount point is an empty folder, which says nothing.
+    told = any((pve / folder).is_dir() for folder in FOLDERS.values())
+    return Node(tuple(found), workers_of(cpus or os.cpu_count() or 1, limit), told)
 
 
 def is_up(live: Live, run: Path = RUN, cgroup: Path = CGROUP, proc: Path = Path("/proc")) -> bool:

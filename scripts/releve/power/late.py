@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from releve.errors import ReleveError
 from releve.power.gate import CONFIG, Config
-from releve.power.guests import FOLDERS, KEY, PVE, live_of, node_of
+from releve.power.guests import FOLDERS, PVE, is_true, keys_of, live_of, node_of
 from releve.power.spool import Alarm, raise_alarm
 from releve.power.tasks import read
 from releve.power.upsd import Upsd
@@ -112,13 +112,8 @@ def start_late(host: Host, limit: float = LIMIT) -> list[int]:
 def sleeper_of(text: str, kind: str, vmid: int) -> Sleeper | None:
     """Return the guest of one file when it is to start at boot, else None."""
     live = live_of(text, kind, vmid)
-    keys: dict[str, str] = {}
-    for line in text.splitlines():
-        if line.startswith("["):  # a snapshot's
-            break
-        if match := KEY.fullmatch(line):
-            keys.setdefault(match["key"], match["value"])
-    if live is None or keys.get("onboot") != "1":
+    keys = keys_of(text, kind)
+    if live is None or not is_true(keys.get("onboot", "")):
         return None
     stored = [_STORED.match(value) for key, value in keys.items() if _DISK.fullmatch(key)]
     order = live.guest.order if live.guest.order is not None else sys.maxsize

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
         ("down=60", {"down": 60}),
         ("", {}),
         ("order=any,down=60", {}),
+        ("order=1,down=60,", {"order": 1, "down": 60}),
+        ("order=1, down=60", {}),
+        ("order=1,down=60,wait=1", {}),
+        ("order=-1,down=60", {}),
+        ("0", {}),
+        ("order=0", {"order": 0}),
+        ("order=\u0661,down=\u0666", {}),
     ],
 )
 def test_startup(text: str, found: dict[str, int]) -> None:
@@ -48,6 +55,61 @@ def test_what_only_a_snapshot_has_is_not_the_guests() -> None:
 
     assert live is not None
     assert (live.lock, live.guest.down) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "order", "down"),
+    [
+        # By hand, or by a script: of two lines the last counts that can be read.
+        ("qemu", "startup: order=1,down=30\nstartup: order=1,down=300\n", 1, 300),
+        ("qemu", "startup: order=1,down=300\nstartup: bogus\n", 1, 300),
+        ("lxc", "startup: order=1,down=30\nstartup: bogus\n", None, None),
+        ("qemu", "startup: order=2,down=50\nstartup: \n", 2, 50),
+        ("qemu", "startup: order=2,down=50\n[PENDING]\nstartup: down=1\n", 2, 50),
+        ("lxc", "startup: order=2,down=50\n[pve:pending]\nstartup: down=1\n", 2, 50),
+        ("qemu", "[special:cloudinit]\nstartup: down=1\n", None, None),
+        ("qemu", "[?]\nstartup: down=1\n", None, None),
+        # Neither is a section, nor does anything but a line feed end a line.
+        ("qemu", "[half\nstartup: order=4,down=70\n", 4, 70),
+        ("lxc", "[?]\nstartup: order=4,down=70\n", 4, 70),
+        ("qemu", "description: a\x85startup: down=1\nstartup: down=70\n", None, 70),
+        ("qemu", "args: -x\u2028startup: down=1\n", None, None),
+        ("qemu", "startup: order=1,down=60\r\n", 1, 60),
+        ("qemu", "startup:\torder=1,down=20\t\n", 1, 20),
+        ("qemu", "  startup: down=1\nStartup: down=1\n#startup: down=1\n", None, None),
+    ],
+)
+def test_lines_count_as_proxmox_ve_reads_them(
+    kind: str, text: str, order: int | None, down: int | None
+) -> None:
+    live = live_of(text, kind, 101)
+
+    assert live is not None
+    assert (live.guest.order, live.guest.down) == (order, down)
+
+
+@pytest.mark.parametrize(
+    ("text", "agent"),
+    [
+        ("1", True),
+        ("enabled=1,fstrim_cloned_disks=1", True),
+        ("fstrim_cloned_disks=1,enabled=1", True),
+        ("on,type=isa", True),
+        ("enabled=Yes", True),
+        ("0,fstrim_cloned_disks=1", False),
+        ("fstrim_cloned_disks=1", False),
+    ],
+)
+def test_the_agent_is_there_when_it_is_enabled(text: str, agent: bool) -> None:
+    live = live_of(f"agent: {text}\n", "qemu", 101)
+
+    assert live is not None
+    assert live.agent is agent
+
+
+def test_a_template_by_another_word_is_one() -> None:
+    assert live_of("name: golden\ntemplate: yes\n", "qemu", 900) is None
+    assert live_of("name: golden\ntemplate: no\n", "qemu", 900) is not None
 
 
 def test_a_container_is_named_by_its_host_name() -> None:
@@ -86,9 +148,40 @@ def test_the_data_centre_may_say_how_many_stop_at_once(pve: Path) -> None:
     assert node_of(pve, cpus=32).workers == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "workers"),
+    [
+        ("max_workers: 2\nmax_workers: 5\n", 5),
+        ("  max_workers:3\r\n", 3),
+        # What Proxmox VE cannot read it leaves out.
+        ("max_workers: 16 # many\n", 7),
+        ("max_workers: 0\n", 7),
+        ("#max_workers: 3\n", 7),
+    ],
+)
+def test_how_many_stop_at_once_is_read_as_proxmox_ve_reads_it(
+    pve: Path, text: str, workers: int
+) -> None:
+    (pve / "datacenter.cfg").write_text(text)
+
+    assert node_of(pve, cpus=8).workers == workers
+
+
+def test_who_is_managed_in_name_only_stops_with_the_host(pve: Path) -> None:
+    (pve / "ha" / "resources.cfg").write_text(
+        "ct: 100\n\tcomment x\n\tstate ignored\n\nvm: 101\n\tstate started\n\nvm: 7\n"
+    )
+
+    assert [(live.vmid, live.ha) for live in node_of(pve).guests] == [(100, False), (101, True)]
+
+
 def test_a_host_without_proxmox_ve_tells_nothing_of_guests(pve: Path) -> None:
     assert node_of(pve).told
     assert not node_of(pve / "nowhere").told
+
+
+def test_a_cluster_file_system_that_is_not_mounted_tells_nothing_of_guests(tmp_path: Path) -> None:
+    assert not node_of(tmp_path).told
 
 
 def test_half_a_guest_is_told_from_one_that_arrives_running(pve: Path) -> None:
