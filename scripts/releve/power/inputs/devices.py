@@ -7,6 +7,7 @@ need to see the host. Standard library only.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,10 @@ def _unreadable(one: Mapping[str, Any]) -> Iterator[Fault]:
         at = f"options.{key}"
         if not _KEY.fullmatch(str(key)):
             yield Fault(name, at, "is no name that an option could have")
+        elif value is None:
+            yield Fault(name, at, "has no value")
+        elif isinstance(value, list | dict):
+            yield Fault(name, at, f"{json.dumps(value, default=str)} is no text and no number")
         elif not _QUOTED.fullmatch(str(value)):
             yield Fault(name, at, 'NUT cannot read a value with a ", a \\ or two lines')
         elif key in MATCHED and not isinstance(value, str):

@@ -17,6 +17,7 @@ from releve.power.inputs.reach import (
     no_server,
     out_of_range,
 )
+from releve.power.inputs.typed import wrong_types
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,7 @@ RANGES = reach.RANGES | {
     "rewake_retry": (1, DAY),
     "rewake_settle": (0, DAY),
     "ride_through_seconds": (0, DAY),
+    "stop_measured": (0, DAY),
     "stop_seconds": (1, DAY),
     "test_deep_stop_charge": (10, 99),
 }
@@ -57,6 +59,7 @@ def faults(
     `secret`: the names of the secret options of each UPS.
     """
     yield from out_of_range(PREFIX, values, RANGES)
+    yield from _batteries(values.get(f"{PREFIX}batteries") or {})
     yield from _devices(values, known, secret)
     yield from _addresses(values)
     yield from _clients(values)
@@ -65,6 +68,14 @@ def faults(
     folder = values.get(f"{PREFIX}metrics_folder") or ""
     if folder and not folder.startswith("/"):
         yield f'{PREFIX}metrics_folder: "{folder}" does not begin with /'
+
+
+def _batteries(batteries: dict[str, Any]) -> Iterator[str]:
+    """Judge the seconds of other UPSes; None is one that was never measured."""
+    wrong = list(wrong_types({name: {"type": "int"} for name in batteries}, batteries))
+    ranges = dict.fromkeys(batteries, reach.OF_ENTRIES["capacity_seconds"])
+    for text in wrong or out_of_range("", batteries, ranges):
+        yield f"{PREFIX}batteries.{text}"
 
 
 def _devices(

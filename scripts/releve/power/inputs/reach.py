@@ -6,6 +6,8 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Any
 
+from releve.power.inputs.typed import name_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,6 +23,22 @@ RANGES: dict[str, tuple[float, float]] = {
     "pollfreq": (1, 60),
     "pollfreqalert": (1, 60),
 }
+# And of the entries of lists, whatever their list.
+OF_ENTRIES: dict[str, tuple[float, float]] = {
+    "after_seconds": (1, DAY),
+    "battery_life_months": (1, 240),
+    "below_seconds": (1, DAY),
+    "capacity_seconds": (1, DAY),
+    "measured_seconds": (0, DAY),
+    "offdelay": (0, DAY),
+    "ondelay": (0, DAY),
+    "order": (0, 2**31),
+    "planned_outage_seconds": (1, DAY),
+    "stop_seconds": (1, DAY),
+    "supplies": (0, 64),  # none: it is watched, and feeds something else
+    "vmid": (100, 999_999_999),
+}
+FREE = {"accept", "options", "record"}  # what stands in these is not the role's
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 
 
@@ -72,9 +90,26 @@ def no_card(where: str, text: str) -> Iterator[str]:
 def out_of_range(
     prefix: str, values: dict[str, Any], ranges: dict[str, tuple[float, float]]
 ) -> Iterator[str]:
-    """Yield the numbers that are too small or too large."""
-    for name, (least, most) in ranges.items():
-        value = values.get(prefix + name)
-        if isinstance(value, int | float) and not least <= value <= most:
+    """Yield the numbers that are too small or too large, those of entries too."""
+    for name, value in values.items():
+        if name.startswith(prefix):
+            yield from _out(name, name.removeprefix(prefix), value, OF_ENTRIES | ranges)
+
+
+def _out(
+    where: str,
+    key: str,
+    value: Any,  # noqa: ANN401  # JSON
+    ranges: dict[str, tuple[float, float]],
+) -> Iterator[str]:
+    if isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _out(f"{where}[{name_of(one, number)}]", "", one, ranges)
+    elif isinstance(value, dict) and key not in FREE:
+        for inner, one in value.items():
+            yield from _out(f"{where}.{inner}", inner, one, ranges)
+    elif isinstance(value, int | float) and key in ranges:
+        least, most = ranges[key]
+        if not least <= value <= most:
             share = ": a share, 0.8 is 80 %" if most == 1 else ""
-            yield f"{prefix}{name}: {value} is not between {least:g} and {most:g}{share}"
+            yield f"{where}: {value} is not between {least:.10g} and {most:.10g}{share}"

@@ -53,14 +53,16 @@ def _wrong(where: str, spec: Spec, value: Any) -> Iterator[str]:  # noqa: ANN401
     elif isinstance(value, list):
         inner = {"type": spec.get("elements", "raw"), "options": spec.get("options", {})}
         for number, one in enumerate(value):
-            yield from _wrong(f"{where}[{_name_of(one, number)}]", inner, one)
+            yield from _wrong(f"{where}[{name_of(one, number)}]", inner, one)
     elif isinstance(value, dict):
-        for key, one in value.items():
-            if key in (spec.get("options") or {}):
-                yield from _wrong(f"{where}.{key}", spec["options"][key], one)
+        for key, known in (spec.get("options") or {}).items():
+            if key in value:
+                yield from _wrong(f"{where}.{key}", known, value[key])
+            elif known.get("required"):
+                yield f"{where}.{key}: is missing"
 
 
-def _name_of(one: Any, number: int) -> str:  # noqa: ANN401  # JSON
+def name_of(one: Any, number: int) -> str:  # noqa: ANN401  # JSON
     """Return how a person knows an entry of a list: by its name, else by its place."""
     name = one.get("name", one.get("ups")) if isinstance(one, dict) else None
     return str(name) if isinstance(name, str) else str(number + 1)

@@ -13,7 +13,12 @@ import yaml
 from releve.power.inputs.verb import faults_of, main
 
 ROLES = Path(__file__).parents[4] / "roles"
-CLIENT = {"name": "pve", "address": "192.0.2.11", "mac": "", "devices": ["ups1"]}
+CLIENT = {
+    "name": "pve", "address": "192.0.2.11", "mac": "", "devices": ["ups1"], "stop_seconds": 60,
+    "logs_in": True,
+}  # fmt: skip
+GUEST = {"name": "web", "order": 1, "stop_seconds": 60}
+REMOTE = {"ups": "a", "server": "192.0.2.9", "supplies": 1}
 MONITOR = {"ups": "ups1", "server": "192.0.2.10", "supplies": 1}
 
 
@@ -53,7 +58,10 @@ def device(**changed: Any) -> list[dict[str, Any]]:
 def test_good_inputs_are_taken() -> None:
     assert primary() == []
     assert primary(addresses=["192.0.2.10", "2001:db8::10"], firewall_also=["2001:db8::/64"]) == []
-    assert primary(clients=[], remote=[{"ups": "a", "server": "2001:db8::9"}]) == []
+    assert primary(clients=[CLIENT | {"guests": [GUEST], "host_rule": None, "paths": []}]) == []
+    assert primary(batteries={"ups2": None, "ups3": 900}, guests=[GUEST | {"vmid": 101}]) == []
+    assert primary(devices=device(options={"offdelay": -1, "override.battery.packs": 0.5})) == []
+    assert primary(clients=[], remote=[REMOTE | {"server": "2001:db8::9"}]) == []
     assert secondary() == []
     assert secondary(monitors=[MONITOR, MONITOR | {"server": "nas.example.org"}]) == []
     assert secondary(passwords={"192.0.2.10": ""}, peers=["192.0.2.1"]) == []
@@ -82,7 +90,38 @@ def test_good_inputs_are_taken() -> None:
         ({"devices": device(battery_installed="1980-01-01")}, '"1980-01-01" is no date'),
         ({"devices": [], "clients": [CLIENT]}, "name a UPS in nut_primary_devices, which is empty"),
         ({"devices": device(driver="usbhid")}, 'devices[ups1].driver: "usbhid" is no longer'),
-        ({"remote": [{"ups": "a", "server": "192.0.2.9:3493"}]}, "remote[a].server"),
+        ({"remote": [REMOTE | {"server": "192.0.2.9:3493"}]}, "remote[a].server"),
+        ({"guests": [GUEST | {"stop_seconds": -60}]}, "guests[web].stop_seconds: -60 is not betw"),
+        ({"guests": [GUEST | {"order": -1}]}, "guests[web].order: -1 is not between 0 and"),
+        ({"guests": [GUEST | {"vmid": 7}]}, "guests[web].vmid: 7 is not between 100 and"),
+        ({"guests": [{"name": "web", "order": 1}]}, "guests[web].stop_seconds: is missing"),
+        ({"clients": [CLIENT | {"stop_seconds": -45}]}, "clients[pve].stop_seconds: -45 is not"),
+        ({"clients": [CLIENT | {"abort_seconds": -1}]}, "clients[pve].abort_seconds: -1 is not"),
+        (
+            {"clients": [CLIENT | {"guests": [{"order": 1, "stop_seconds": 9}]}]},
+            "guests[1].name: is",
+        ),
+        (
+            {"clients": [CLIENT | {"guests": [GUEST | {"stop_seconds": "2m"}]}]},
+            'clients[pve].guests[web].stop_seconds: "2m" is no whole number',
+        ),
+        (
+            {"clients": [CLIENT | {"guests": [GUEST | {"stop_seconds": -2}]}]},
+            "clients[pve].guests[web].stop_seconds: -2 is not between 1 and",
+        ),
+        (
+            {"clients": [CLIENT | {"host_rule": {"after_seconds": 30}}]},
+            "clients[pve].host_rule.planned_outage_seconds: is missing",
+        ),
+        ({"clients": [CLIENT | {"paths": [{"powered_by": "mains"}]}]}, "paths[1].via: is missing"),
+        ({"remote": [REMOTE | {"supplies": -1}]}, "remote[a].supplies: -1 is not between 0 and"),
+        ({"batteries": {"ups2": "1200"}}, 'batteries.ups2: "1200" is text: write 1200, without'),
+        ({"batteries": {"ups2": -5}}, "nut_primary_batteries.ups2: -5 is not between 1 and 86400"),
+        ({"devices": device(capacity_seconds=0)}, "capacity_seconds: 0 is not between 1 and"),
+        ({"devices": device(offdelay=-1)}, "devices[ups1].offdelay: -1 is not between 0 and"),
+        ({"devices": device(battery_life_months=0)}, "life_months: 0 is not between 1 and 240"),
+        ({"devices": device(options={"serial": None})}, "options.serial: has no value"),
+        ({"devices": device(options={"desc": ["a"]})}, 'options.desc: ["a"] is no text'),
     ],
 )
 def test_a_primary_is_told_what_is_wrong(changed: dict[str, Any], said: str) -> None:
