@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from releve.power import guests, tasks
 from releve.power.stop_history import NOTE, note, this_life
-from releve.power.stops import LOCKS, Handling
+from releve.power.stops import LAST_ACT, LOCKS, Handling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from releve.power.guests import Live
     from releve.power.tasks import Task
 
-DEADLINE = 30  # seconds; the budget counts them
-LAST_ACT = 8.0  # of these, for taking locks away when the waiting is over
+DEADLINE = 30  # seconds, LAST_ACT of them for the locks; the budget counts them
 LOOK = 0.5
 PIDFILE = Path("/run/vzdump.pid")  # UPID of the backup that has the global lock
 LOG = logging.getLogger("abort-backups")

@@ -11,7 +11,7 @@ import json
 import math
 import sys
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from releve.errors import ExitCode
 from releve.power import hands
@@ -30,6 +30,9 @@ from releve.power.shutdown_times import (
 from releve.power.stock import numbers_of
 from releve.power.stops import BACKUP_STOP, Span, guest_of, seconds
 from releve.power.supply import Battery, Site, deaf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Half the load runs for far more than twice as long: the tables of makers give 2.5 to 3.4 times.
 LOAD_EXPONENT = 2
@@ -218,13 +221,9 @@ def _faults(one: Settings, need: int, trigger: int, usable: int | None) -> list[
     if usable is not None and usable < wanted:
         lack = Lack(need, trigger, usable, _derate(one), _capacity(one), _share(one))
         faults.append(too_small(one, lack))
-    faults.extend(
-        f"{guest.name} has no time of its own to stop (down), so {guest.limit} s count: "
-        "set its stop_seconds"
-        for guest in guests_of(one.guests)
-        if guest.down is None
-    )
+    faults.extend(_guest_faults(one.guests))
     for client in one.clients:
+        faults.extend(_guest_faults(client.get("guests") or []))
         faults.extend(_client_faults(one, client))
     if one.ups:
         batteries = {
@@ -268,6 +267,21 @@ def _untold(one: Settings) -> list[str]:
         " not both move in its test): feed them by the others too, or set its mode to policy, or"
         " low_battery_is_enough: true"
     ]
+
+
+def _guest_faults(entries: list[dict[str, Any]]) -> Iterator[str]:
+    for guest in guests_of(entries):
+        if guest.down is None:
+            yield (
+                f"{guest.name} has no time of its own to stop (down), so {guest.limit} s count: "
+                "set its stop_seconds"
+            )
+        elif guest.down == 0 and guest.kind == "lxc":
+            # lxc-stop then returns at once, and `vm_stop` reads until the container has ended.
+            yield (
+                f"{guest.name} is a container with down=0, for which Proxmox VE waits without any "
+                "limit (lxc-stop --timeout 0 kills nobody): set its stop_seconds to 1 or more"
+            )
 
 
 def _client_faults(one: Settings, client: dict[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from releve.power.stops import PLAIN, TOOLS, Guest, Span, guest_of, seconds, spans
+from releve.power.stops import LAST_ACT, PLAIN, TOOLS, Guest, Span, guest_of, seconds, spans
 
 if TYPE_CHECKING:
     from releve.power.budget import Settings
@@ -51,7 +51,7 @@ def steps_of(one: Settings, *, expected: bool) -> list[tuple[str, int]]:
         ("seeing it", seen(one, expected=expected)),
         ("waiting for the clients", _wait(one, expected=expected)),
         ("final delay", one.finaldelay),
-        ("ending backups", one.abort_seconds if _tools(guests) and not expected else 0),
+        ("ending backups", _abort(one, None, guests, expected=expected)),
         ("guests", _tools(guests) + seconds(guests, one.workers, expected=expected)),
         ("shares whose server is gone", HUNG_MOUNT if serves and not expected else 0),
     ]
@@ -105,9 +105,15 @@ def held_of(one: Settings, client: dict[str, Any], *, expected: bool) -> float:
     if not guests:
         return one.finaldelay
     workers = int(client.get("workers", 1))
-    tools, abort = _tools(guests), client.get("abort_seconds")
-    ending = int(one.abort_seconds if abort is None else abort) if tools and not expected else 0
-    return one.finaldelay + ending + tools + seconds(guests, workers, expected=expected)
+    ending = _abort(one, client.get("abort_seconds"), guests, expected=expected)
+    return one.finaldelay + ending + _tools(guests) + seconds(guests, workers, expected=expected)
+
+
+def _abort(one: Settings, own: int | None, guests: list[Guest], *, expected: bool) -> int:
+    """Return what the end of backups takes, on a client by its own limit; none is expected."""
+    if expected or not _tools(guests):
+        return 0
+    return max(LAST_ACT, int(one.abort_seconds if own is None else own))
 
 
 def _tools(guests: list[Guest]) -> int:

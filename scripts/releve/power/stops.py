@@ -30,6 +30,7 @@ BEFORE = {"qemu": 3, "lxc": 0, PLAIN: 0}  # the guest agent's ping may take so l
 FORCE = {"qemu": 11, "lxc": 5, PLAIN: 0}
 TOOLS = 4  # pve-guests.service starts `vzdump -stop` and `pvesh`: two Perl programs
 BACKUP_STOP = 15  # `vzdump -stop` waits so long for the backup that it ends
+LAST_ACT = 8  # our own end of backups: for taking locks away when the waiting is over
 
 
 class Handling(enum.Enum):

@@ -51,8 +51,11 @@ def vm_task(machine: Machine, timeout: int) -> float:
 
 
 def ct_task(machine: Machine, timeout: int) -> float:
-    """Return how long `lxc-stop --timeout` takes, its kill included; sets `forced`."""
-    if machine.off_after < timeout:
+    """Return how long `lxc-stop --timeout` takes, its kill included; sets `forced`.
+
+    With 0 it returns at once and kills nobody; its task then waits for the container all the same.
+    """
+    if timeout == 0 or machine.off_after < timeout:
         return machine.off_after + machine.cleanup
     machine.forced = True
     return timeout + min(machine.term_after, 5) + machine.cleanup

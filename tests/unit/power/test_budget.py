@@ -177,6 +177,40 @@ def test_a_guest_without_down_is_refused_and_counted_with_three_minutes() -> Non
     assert dict(budget.steps)["guests"] == 4 + 198
 
 
+def test_a_container_with_down_0_is_refused_since_nobody_ends_it() -> None:
+    endless = {"name": "ct", "order": 1, "stop_seconds": 0, "kind": "lxc"}
+    told = (
+        "ct is a container with down=0, for which Proxmox VE waits without any limit "
+        "(lxc-stop --timeout 0 kills nobody): set its stop_seconds to 1 or more"
+    )
+
+    assert budget_of(but(guests=[endless])).faults == [told]
+    assert budget_of(but(guests=[endless | {"kind": "qemu"}])).faults == []
+    client = {"name": "nas", "stop_seconds": 45, "guests": [endless]}
+    assert told in budget_of(but(clients=[client], hostsync=900)).faults
+
+
+def test_a_guest_of_a_client_without_down_is_refused_too() -> None:
+    guest = {"name": "new", "order": None, "stop_seconds": None}
+    client = {"name": "nas", "stop_seconds": 45, "guests": [guest]}
+
+    assert (
+        "new has no time of its own to stop (down), so 180 s count: set its stop_seconds"
+    ) in budget_of(but(clients=[client], hostsync=900)).faults
+
+
+@pytest.mark.parametrize(("said", "counted"), [(0, 8), (5, 8), (8, 8), (30, 30)])
+def test_what_takes_locks_away_has_its_time_however_few_seconds_are_said(
+    said: int, counted: int
+) -> None:
+    assert dict(budget_of(but(abort_seconds=said)).steps)["ending backups"] == counted
+    client = {"name": "nas", "stop_seconds": 45, "guests": GOOD.guests, "abort_seconds": said}
+    few, many = (
+        budget_of(but(clients=[client | {"abort_seconds": one}])).client_whole for one in (said, 60)
+    )
+    assert many - few == 60 - counted
+
+
 def test_without_clients_nobody_is_waited_for() -> None:
     assert budget_of(but(clients=[])).need == 293 - 17
 
