@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -62,3 +63,29 @@ def test_a_driver_that_says_boost_alone_is_waited_for_no_longer(said: str, *, en
     variables = {"__nut_primary_status": {"stdout": said}}
 
     assert Templar(loader=DataLoader(), variables=variables).template(text) is enough
+
+
+@pytest.mark.parametrize(
+    ("datacenter", "workers"),
+    [
+        (None, 3),
+        ("keyboard: fr-be\n", 3),
+        ("keyboard: fr-be\nmax_workers: 1\n", 1),
+        ("max_workers: 2\nmax_workers: 12 \n#max_workers: 1\n", 12),
+        ("max_workers: 0\n", 3),
+        ("max_workers: 16 # many\n", 3),
+    ],
+)
+def test_the_data_centre_says_how_many_guests_stop_at_once(
+    datacenter: str | None, workers: int
+) -> None:
+    seen: dict[str, Any] = {"__nut_primary_guests_unit": {"stdout": ""}}
+    if datacenter is not None:
+        text = base64.b64encode(datacenter.encode()).decode()
+        seen["__nut_primary_datacenter"] = {"stat": {"exists": True}}
+        seen["__nut_primary_datacenter_text"] = {"content": text}
+    run = RoleRun("nut_primary", {**PRIMARY, "nut_primary_stop_seconds": 60}, seen)
+    run.run()
+
+    (budget,) = run.variables["__nut_primary_budgets"].values()
+    assert budget["settings"]["workers"] == workers
