@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import re
+from datetime import date
+from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from releve.blocks.schedule import ScheduleError, parse
+from releve.power.inputs.primary import FORGOTTEN
 
 NAME_PATTERN = r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"
 MAC_PATTERN = r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$"
 BRIDGE_PATTERN = r"^[a-z][a-z0-9]{0,14}$"
 DRIVER_PATTERN = r"^[a-z0-9_-]+$"
 PORT_PATTERN = r'^[^"\\\s]+$'
-OPTION_PATTERN = r'^[^"\\\n]*$'  # what NUT's parser would take apart inside of quotes
+OPTION_PATTERN = r'^[^"#\\\n]*$'  # what NUT's parser would take apart inside of quotes
 
 IN_WORDS = {  # what a text has to look like, for those who read no patterns
     NAME_PATTERN: "a name has small letters, digits and hyphens, 32 at most, and a letter first",
@@ -21,7 +33,7 @@ IN_WORDS = {  # what a text has to look like, for those who read no patterns
     BRIDGE_PATTERN: "a bridge has small letters and digits, 15 at most, and a letter first",
     DRIVER_PATTERN: "write it as `releve power scan` gives it, such as usbhid-ups",
     PORT_PATTERN: "write auto, a line such as /dev/ttyS0, or an address, without blanks or quotes",
-    OPTION_PATTERN: 'NUT takes no " and no backslash in a setting',
+    OPTION_PATTERN: 'NUT takes no ", no # and no backslash in a setting',
 }
 
 
@@ -45,6 +57,33 @@ def _bandwidth(value: Any) -> str:  # noqa: ANN401  # YAML
     return text
 
 
+def _whole(value: Any) -> Any:  # noqa: ANN401  # YAML
+    if isinstance(value, bool):  # yes, no, on, off: True is 1 to pydantic
+        message = "must be a whole number"
+        raise ValueError(message)  # pydantic takes no TypeError
+    return value
+
+
+def _setting(value: Any) -> Any:  # noqa: ANN401  # YAML
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        message = "is no setting; write text or a number, and leave out a flag that is not meant"
+        raise ValueError(message)
+    if isinstance(value, str) and not re.fullmatch(OPTION_PATTERN, value):
+        raise ValueError(IN_WORDS[OPTION_PATTERN])
+    return value
+
+
+def _day(value: Any) -> date:  # noqa: ANN401  # YAML
+    try:
+        day = date.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        day = None
+    if type(day) is not date or day <= FORGOTTEN:
+        message = "is no day of a battery; write the day as 2026-03-01"
+        raise ValueError(message)
+    return day
+
+
 Bandwidth = Annotated[
     str,
     BeforeValidator(_bandwidth),
@@ -52,11 +91,23 @@ Bandwidth = Annotated[
 ]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Mac = Annotated[str, Field(pattern=MAC_PATTERN), AfterValidator(_unicast)]
-Seconds = Annotated[int, Field(gt=0, le=86_400)]
-Port = Annotated[int, Field(gt=0, lt=65_536)]
+Whole = BeforeValidator(_whole)  # the last one, so that limits stay in the schema
+Seconds = Annotated[int, Field(gt=0, le=86_400), Whole]
+Port = Annotated[int, Field(gt=0, lt=65_536), Whole]
+Setting = Annotated[
+    Annotated[str, Field(pattern=OPTION_PATTERN)] | int | float, BeforeValidator(_setting)
+]
+Day = Annotated[date, BeforeValidator(_day)]
 
 
 class Section(BaseModel):
     """Base of all sections: no unknown key, no change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401  # YAML
+        field = cls.model_fields[str(info.field_name)]
+        kinds = {field.annotation, *get_args(field.annotation)}
+        return _whole(value) if int in kinds and bool not in kinds else value

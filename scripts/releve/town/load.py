@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
 
 Location = tuple[str | int, ...]
 IN_OUR_WORDS = {  # of pydantic's kinds of faults
+    "int_from_float": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_type": "must be a whole number",
+    "string_type": "must be text: put it into quotes",
     "tuple_type": "must be a list, such as [one, another]",
 }
+MOST = 100_000  # values in a file: a few lines of aliases of aliases unfold to any number
 VAULTED = "(encrypted by ansible-vault)"
 
 
@@ -107,14 +111,28 @@ def read_source(file: Path) -> Source:
         line = mark.line + 1 if mark else 1
         message = f"{file.name}:{line}: this is not YAML: {error.problem}"
         raise InputError(message) from None
+    except RecursionError:
+        message = f"{file.name}:1: is nested too deeply to be read"
+        raise InputError(message) from None
     except yaml.YAMLError as error:
         message = f"{file.name}:1: this is not YAML: {error}".splitlines()[0]
         raise InputError(message) from None
     return Source(file, data, lines)
 
 
-def _lines_of(node: yaml.Node, where: Location, lines: dict[Location, int], name: str) -> None:
+def _lines_of(
+    node: yaml.Node,
+    where: Location,
+    lines: dict[Location, int],
+    name: str,
+    above: tuple[yaml.Node, ...] = (),
+) -> None:
     lines.setdefault(where, node.start_mark.line + 1)
+    if node in above or len(lines) > MOST:
+        wrong = "stands in itself" if node in above else f"holds more than {MOST} values"
+        message = f"{name}:{lines[where]}: {'.'.join(map(str, where))}: {wrong}"
+        raise InputError(message)
+    above = (*above, node)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             at = (*where, str(key.value))
@@ -126,20 +144,23 @@ def _lines_of(node: yaml.Node, where: Location, lines: dict[Location, int], name
                 )
                 raise InputError(message)
             lines[at] = key.start_mark.line + 1
-            _lines_of(value, at, lines, name)
+            _lines_of(value, at, lines, name, above)
     elif isinstance(node, yaml.SequenceNode):
         for number, value in enumerate(node.value):
-            _lines_of(value, (*where, number), lines, name)
+            _lines_of(value, (*where, number), lines, name, above)
 
 
 def _explain(detail: ErrorDetails) -> tuple[Location, str]:
     """Turn pydantic's finding into a sentence that says what would be right."""
     where: Location = tuple(part for part in detail["loc"] if part != "[key]")
     kind, context = detail["type"], detail.get("ctx", {})
-    if kind == "extra_forbidden":
-        return where, f"unknown key{hint(str(where[-1]), _keys_at(where[:-1]))}"
-    if kind == "missing":
-        return where, "is missing"
+    if kind == "invalid_key" or (kind == "string_type" and "[key]" in detail["loc"]):
+        found = detail["input"]
+        return where[:-1], f"a name that is no text to YAML ({found}): put it into quotes"
+    if kind in {"extra_forbidden", "missing"}:
+        unknown = kind == "extra_forbidden"
+        known = hint(str(where[-1]), _keys_at(where[:-1])) if unknown else ""
+        return where, f"unknown key{known}" if unknown else "is missing"
     if kind == "literal_error":
         expected = str(context["expected"])
         choices = [choice.strip("'") for choice in expected.replace(" or ", ", ").split(", ")]
@@ -151,9 +172,16 @@ def _explain(detail: ErrorDetails) -> tuple[Location, str]:
         return where, f'"{detail["input"]}"{wrong}'
     if kind in {"model_type", "dict_type"}:
         return where, f"must hold keys of its own, not {_kind_of(detail['input'])}"
-    message = IN_OUR_WORDS.get(kind, detail["msg"].removeprefix("Value error, "))
-    shown = "" if isinstance(detail["input"], dict | list) else f" (found {detail['input']!r})"
-    return where, f"{message[:1].lower()}{message[1:]}{shown}"
+    message = IN_OUR_WORDS.get(kind, detail["msg"])
+    own = message.removeprefix("Value error, ")
+    message = own if own != message else f"{message[:1].lower()}{message[1:]}"
+    return where, f"{message}{_shown(detail['input'])}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict | list):
+        return ""
+    return f" (found {value})" if isinstance(value, date) else f" (found {value!r})"
 
 
 def _kind_of(value: object) -> str:

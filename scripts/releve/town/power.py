@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from releve.town.fields import (
     DRIVER_PATTERN,
-    OPTION_PATTERN,
     PORT_PATTERN,
+    Day,
     Name,
     Seconds,
     Section,
+    Setting,
 )
 
 OptionName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")]
-OptionValue = Annotated[str, Field(pattern=OPTION_PATTERN)]
 
 
 class Tier(Section):
@@ -42,7 +41,7 @@ class Ups(Section):
         pattern=PORT_PATTERN,
         description="Where the driver finds it: `auto` for USB alone, else a line or an address.",
     )
-    options: dict[OptionName, OptionValue | int | float] = Field(
+    options: dict[OptionName, Setting] = Field(
         default={}, description="More settings of the driver, as ups.conf has them."
     )
     delays_at: Literal["driver", "device"] = Field(
@@ -98,7 +97,7 @@ class Ups(Section):
             " no other UPS feeds its host; else a share of the load counts."
         ),
     )
-    battery_installed: date | None = Field(
+    battery_installed: Day | None = Field(
         default=None, description="When; the UPS's own date is often wrong."
     )
     battery_life_months: int = Field(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import types
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, WithJsonSchema
 from pydantic_core import PydanticUndefined
@@ -131,16 +131,17 @@ def _either(schema: dict[str, Any]) -> str:
 
 def _name(annotation: Any) -> str:  # noqa: ANN401  # any annotation
     origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _name(args[0])
     if origin is Literal:
         return ", ".join(f"`{choice}`" for choice in args)
     if origin in {dict, tuple}:
         return f"by name: {_name(args[1])}" if origin is dict else f"list of {_name(args[0])}"
     if origin in {Union, types.UnionType}:
         return _name(next(part for part in args if part is not type(None)))
-    plain = getattr(annotation, "__origin__", annotation)  # Annotated[X, ...] wraps X
-    if isinstance(plain, type) and issubclass(plain, BaseModel):
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "keys of its own"
-    return NAMES.get(getattr(plain, "__name__", ""), str(plain))
+    return NAMES.get(getattr(annotation, "__name__", ""), str(annotation))
 
 
 def write(folder: Path) -> list[Path]:

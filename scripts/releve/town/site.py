@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from releve.town.fields import BRIDGE_PATTERN, Mac, Name, Seconds, Section
+from releve.town.fields import BRIDGE_PATTERN, Mac, Name, Seconds, Section, Whole
 
 
 class Network(Section):
@@ -62,7 +62,7 @@ class Host(Section):
     )
     mac: Mac | None = Field(default=None, description="For Wake-on-LAN.")
     stop_seconds: Seconds = Field(default=60, description="Time to halt, its guests stopped.")
-    supplies: dict[Name, Annotated[int, Field(gt=0, le=8)]] = Field(
+    supplies: dict[Name, Annotated[int, Field(gt=0, le=8), Whole]] = Field(
         default={},
         description="UPS -> how many of its power supplies; left out: one of each UPS it is at.",
     )

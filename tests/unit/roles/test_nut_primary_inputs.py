@@ -9,6 +9,7 @@ import pytest
 from tests.worlds.role import RoleRun
 
 from releve.errors import RefusedError
+from releve.power.lint.parse import nut_lines
 
 SNMP = {
     "name": "ups1",
@@ -72,6 +73,44 @@ def test_secret_options_go_into_ups_conf() -> None:
     assert [path for path, text in conf.items() if "not-for-everybody" in text] == [
         "/etc/nut/ups.conf"
     ]
+
+
+@pytest.mark.parametrize(
+    "secret", ["pa#ss word", 'say "hi"', "back\\slash\\", "$HOME `id` 'x'", " ", 12345678]
+)
+def test_a_secret_reaches_the_driver_as_it_was_given(secret: str | int) -> None:
+    conf = written(
+        nut_primary_devices=[SNMP],
+        nut_primary_secret_options={"ups1": {"authPassword": secret}},
+        nut_primary_accept=TAKEN,
+    )
+
+    (line,) = (one for one in nut_lines(conf["/etc/nut/ups.conf"]) if "authPassword" in one.words)
+    assert (line.words, line.broken) == (("authPassword", "=", str(secret)), False)
+
+
+@pytest.mark.parametrize("secret", ["two\nlines", "end\n", "Grüße", "", None, ["x"], True])
+def test_a_secret_that_ups_conf_cannot_hold_is_refused_unseen(secret: object) -> None:
+    with pytest.raises(RefusedError, match="a value of nut_primary_secret_options is") as refused:
+        written(
+            nut_primary_devices=[SNMP],
+            nut_primary_secret_options={"ups1": {"authPassword": secret}},
+            nut_primary_accept=TAKEN,
+        )
+    assert "Grüße" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["too-few", "sixteen-letters-#", "with a blank here", "Grüße-aus-dem-Rathaus",
+     "back\\slash-and-more", "sixteen-letters-x\n", 'quote"quote"quote"', "$1$sixteen-letters",
+     1234567890123456, None],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["password", "secondary_password", "test_password"])
+def test_a_password_that_nut_cannot_read_is_refused_unseen(name: str, wrong: object) -> None:
+    with pytest.raises(RefusedError, match="NUT password has at least 16") as refused:
+        written(**{f"nut_primary_{name}": wrong})
+    assert str(wrong).strip() not in str(refused.value)
 
 
 def test_a_ups_on_the_network_is_refused_until_somebody_takes_it() -> None:

@@ -71,6 +71,38 @@ RAW = "        format: raw"
         ("bridge: br0", "bridge: br-0", '"br-0": a bridge has small letters and digits'),
         ("52:54:00:91:01:02", "52-54-00-91-01-02", "write six pairs of small hexadecimal digits"),
         ("mode: stock", "battery_installed: 2031-13-01", '"2031-13-01" cannot be read: month must'),
+        # What YAML makes of a word or a number that somebody has written.
+        ("vmid: 102", "vmid: yes", "guests.dossiers.vmid: must be a whole number (found True)"),
+        (
+            "stop_seconds: 15",
+            "stop_seconds: on",
+            "stop_seconds: must be a whole number (found True",
+        ),
+        ("stop_seconds: 15", "stop_seconds: 15.5", "must be a whole number (found 15.5)"),
+        ("mode: stock", "supplies: {ups1: yes}", "unknown key"),
+        (
+            "  nas:\n",
+            "  nas:\n    supplies: {ups1: yes}\n",
+            "supplies.ups1: must be a whole number",
+        ),
+        (
+            "  nas:\n",
+            "  no:\n",
+            "hosts: a name that is no text to YAML (False): put it into quotes",
+        ),
+        ("  nas:\n", "  7:\n", "hosts: a name that is no text to YAML (7): put it into quotes"),
+        ("domain: ", "domain: no #", "town.domain: must be text: put it into quotes (found False)"),
+        ("mode: stock", "battery_installed: 0", "write the day as 2026-03-01 (found 0)"),
+        ("mode: stock", "battery_installed: 20240301", "write the day as 2026-03-01 (found 2024"),
+        ("mode: stock", "battery_installed: 01/03/2024", "write the day as 2026-03-01 (found '01/"),
+        ("mode: stock", "battery_installed: 2024-03-01 10:00:00", "write the day as 2026-03-01"),
+        ("mode: stock", "battery_installed: 1970-01-01", "write the day as 2026-03-01"),
+        ("mode: stock", "options: {pollonly: no}", "options.pollonly: is no setting"),
+        ("mode: stock", "options: {pollonly: }", "options.pollonly: is no setting"),
+        ("mode: stock", "options: {desc: [a]}", "options.desc: is no setting"),
+        ("mode: stock", "options: {desc: 'a # b'}", 'options.desc: NUT takes no ", no # and no b'),
+        ("mode: stock", "clients: &a [*a]", "ups.ups1.clients.0: stands in itself"),
+        (END, f"{END}x: &a {{y: *a}}\n", "x.y: stands in itself"),
     ],
 )
 def test_a_fault_is_named_with_its_remedy(
@@ -80,6 +112,15 @@ def test_a_fault_is_named_with_its_remedy(
         load_town(town_with(tmp_path, old, new))
 
     assert sentence in str(caught.value)
+
+
+def test_a_file_that_unfolds_without_end_is_refused_at_once(tmp_path: Path) -> None:
+    nine = [f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 9)}]" for n in range(1, 10)]
+    file = tmp_path / "town.yml"
+    file.write_text("\n".join(["x0: &x0 [a]", *nine]))
+
+    with pytest.raises(InputError, match=r"^town\.yml:\d+: .*: holds more than 100000 values"):
+        load_town(file)
 
 
 def test_the_line_is_the_one_to_mend(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def town(folder: Path, **changes: Any) -> Any:
         ),
         ({"hosts__vault__supplies": {"ups1": 1}}, "vault is neither the host nor a client"),
         ({"hosts__nas__min_supplies": 2}, "2 is more than the 1 that it has"),
-        ({"ups__ups1__options": {"desc": 'a "b"'}}, 'NUT takes no " and no backslash'),
+        ({"ups__ups1__options": {"desc": 'a "b"'}}, 'NUT takes no ", no # and no backslash'),
         ({"ups__ups1__port": "auto 2"}, '"auto 2": write auto, a line such as /dev/ttyS0'),
         ({"ups__ups1__driver": "USB HID"}, '"USB HID": write it as `releve power scan` gives it'),
         (

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _WORD = re.compile(r'[^"\\\s#=]+')  # what NUT's parser takes as one word without quotes
-_QUOTED = re.compile(r'[^"\\\n]*')  # what it takes between quotes
+_QUOTED = re.compile(r'[^"#\\\n]*')  # what it takes between quotes
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 MATCHED = ("vendorid", "productid", "serial")
 _USB_ID = re.compile(r"[0-9A-Fa-f]{4}")
@@ -78,10 +78,13 @@ def _unreadable(one: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault(name, at, "is no name that an option could have")
         elif value is None:
             yield Fault(name, at, "has no value")
+        elif isinstance(value, bool):
+            text = "NUT knows no true and false: leave out a flag that is not meant, else say 1"
+            yield Fault(name, at, text)
         elif isinstance(value, list | dict):
             yield Fault(name, at, f"{json.dumps(value, default=str)} is no text and no number")
         elif not _QUOTED.fullmatch(str(value)):
-            yield Fault(name, at, 'NUT cannot read a value with a ", a \\ or two lines')
+            yield Fault(name, at, 'NUT cannot read a value with a ", a #, a \\ or two lines')
         elif key in MATCHED and not isinstance(value, str):
             text = f"{value} is a number to YAML, which drops zeros: put it into quotes"
             yield Fault(name, at, text)

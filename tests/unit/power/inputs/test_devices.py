@@ -48,6 +48,12 @@ def test_a_device_that_can_work_is_taken(device: dict[str, Any]) -> None:
         (SNMP | {"driver": "netxml-ups"}, "port", "UC_OPTION_VALUE"),
         (USB | {"options": {"lowbat": 30}}, "options.lowbat", "UC_UNKNOWN_OPTION"),
         (USB | {"options": {"serial": 'G3"M1'}}, "options.serial", "cannot read"),
+        (
+            USB | {"options": {"desc": "room # 2"}},
+            "options.desc",
+            'NUT cannot read a value with a "',
+        ),
+        (USB | {"options": {"pollonly": False}}, "options.pollonly", "NUT knows no true and fals"),
         (USB | {"options": {"serial": 123}}, "options.serial", "put it into quotes"),
         (USB | {"options": {"vendorid": 307}}, "options.vendorid", "put it into quotes"),
         (USB | {"options": {"vendorid": "463"}}, "options.vendorid", "four signs"),
