@@ -118,7 +118,8 @@ def _falls_below(need: float, points: Sequence[Point]) -> datetime.date | None:
     if rise >= 0:
         return None
     at = day + (need - height) * spread / rise
-    return begin + datetime.timedelta(days=min(int(at), FARTHEST_DAYS))
+    # Of points that waver, the line may lie below the need before the newest one, which does not.
+    return begin + datetime.timedelta(days=int(min(max(at, days[-1]), FARTHEST_DAYS)))
 
 
 def _alike(past: Sequence[Past]) -> list[Point]:

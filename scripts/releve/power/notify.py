@@ -127,6 +127,11 @@ class Apprise:
         """Deliver to one target; return whether it took the message."""
         target = self._library.Apprise.instantiate(url, suppress_exceptions=True)
         if not target:
+            LOG.warning(
+                "%s: apprise knows no such URL; its user and password are written as in a URL"
+                " (@ is %%40, # is %%23, / is %%2F)",
+                Target.of(url).shown,
+            )
             return False
         # Mail would be HTML; what an alarm says is for any reader, and for a telephone.
         target.notify_format = self._library.NotifyFormat.TEXT
@@ -178,7 +183,9 @@ def message_of(alarms: Sequence[Alarm], site: str) -> tuple[str, str, Severity]:
     lines = [_line(one) for one in alarms[-IN_ONE:]]
     if len(alarms) > IN_ONE:
         lines.insert(0, f"{len(alarms) - IN_ONE} earlier ones are left out.")
-    return f"{site}: {worst.ups}: {worst.text[:80]}{more}", "\n".join(lines), worst.severity
+    # A title of two lines no mail can have.
+    title = " ".join(f"{site}: {worst.ups}: {' '.join(worst.text.split())[:80]}{more}".split())
+    return title, "\n".join(lines), worst.severity
 
 
 def _line(alarm: Alarm) -> str:

@@ -87,3 +87,18 @@ def test_estimates_count_where_too_little_was_measured_and_are_called_so() -> No
 
     assert "its estimated capacity" in told.why
     assert "its measured capacity" in measured.why
+
+
+@pytest.mark.parametrize("newest", [1199, 1200])
+def test_a_trend_that_wavers_is_due_no_earlier_than_it_was_measured(newest: int) -> None:
+    # The line through them lies below the need everywhere, and is as good as level.
+    wavering = past(("2024-06-01", 1200), ("2025-06-01", 700), ("2026-06-01", newest))
+    found = forecast(TODAY, installed=None, past=wavering, need_seconds=1100).by
+
+    assert found == (None if newest == 1200 else TODAY)
+
+
+def test_a_level_trend_is_a_day_that_can_be() -> None:
+    level = past(("2024-06-01", 10_000_001), ("2025-06-01", 1), ("2026-06-01", 10_000_000))
+
+    assert forecast(TODAY, installed=None, past=level, need_seconds=9_999_999).by == TODAY

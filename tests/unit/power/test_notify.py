@@ -191,6 +191,31 @@ def test_many_alarms_are_one_message_named_after_the_worst(spool: Path) -> None:
     assert body.splitlines()[-1].endswith("event 29")
 
 
+def test_an_alarm_of_two_lines_arrives_under_a_title_of_one(mail: Mailbox, spool: Path) -> None:
+    pytest.importorskip("apprise", reason=NEEDS_APPRISE)
+    raise_alarm(Alarm("budget", "ups1", "qm unlock 101: no quorum\nerror\r\n\tBcc: x@y.z"), spool)
+    raise_alarm(Alarm("budget", "ups1", "small", severity="info"), spool)
+
+    assert send_waiting(config(mail_url(mail)), Apprise(), spool) == []
+
+    (arrived,) = mail.mails
+    assert "qm unlock 101: no quorum error Bcc: x@y.z (and 1 more)" in arrived["Subject"]
+    assert "Bcc" not in arrived
+
+
+def test_a_target_that_the_library_cannot_read_is_told_without_its_secret(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pytest.importorskip("apprise", reason=NEEDS_APPRISE)
+    url = "mailtos://town:p@ss#w0rd@smtp.example.org?to=a@example.org"
+
+    assert not Apprise().send(url, "title", "body", "info")
+
+    (said,) = caplog.messages
+    assert said.startswith(f"{Target.of(url).shown}: apprise knows no such URL")
+    assert "w0rd" not in said
+
+
 def test_one_dead_target_keeps_nothing_from_the_others(spool: Path) -> None:
     sender = Memory()
     sender.refuses = {"json://dead/1"}
