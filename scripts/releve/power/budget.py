@@ -337,7 +337,7 @@ def main(_arguments: list[str]) -> int:
     """Read the settings on stdin, print the budget; exit code 2 for what are no settings."""
     try:
         told = as_json(Settings(**json.load(sys.stdin)))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
         sys.stderr.write(
             f"power.pyz budget: the input is no settings of a budget ({error!r}); "
             "role nut_primary gives one JSON object for each UPS\n"

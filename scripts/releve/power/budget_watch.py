@@ -39,7 +39,7 @@ MEASURED = Path("/etc/releve/measured")
 NUT = Path("/etc/nut")
 STATE = Path("/var/lib/releve-budget/told.json")
 # What a budget or a record raises that somebody has changed by hand.
-UNREADABLE = (ReleveError, ValueError, KeyError, TypeError, AttributeError)
+UNREADABLE = (ReleveError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError)
 ASKED = Path("/run/nut/budget-asked")  # left by what upsmon calls when the mains go
 
 

@@ -29,6 +29,7 @@ SECTION = {
     "lxc": re.compile(r"\[(?:pve:pending|[a-z][a-z0-9_-]+)\]\s*", re.IGNORECASE),
 }
 STARTUP = re.compile(r"(?:(?P<key>order|up|down)=)?(?P<value>\d+)", re.ASCII)
+DIGITS = 18  # of a number that are read: more are as endless
 TRUE = {"1", "on", "yes", "true"}
 # Locks of a guest that is being made or taken over: Proxmox VE starts it by no means (`check_lock`
 # of qemu-server's `vm_start`), and its file may lack whatever comes last, such as its `startup`.
@@ -77,7 +78,7 @@ def startup_of(text: str) -> dict[str, int]:
         match = STARTUP.fullmatch(part)
         if match is None:
             return {}
-        found[match["key"] or "order"] = int(match["value"])
+        found[match["key"] or "order"] = int(match["value"][:DIGITS])
     return found
 
 

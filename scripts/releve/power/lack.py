@@ -53,5 +53,5 @@ def _enough(wanted: int, lack: Lack) -> int:
     """Return the least measured time of which so many seconds are counted on."""
     seconds = math.floor(wanted / lack.derate / lack.share)
     while math.floor(math.floor(seconds * lack.share) * lack.derate) < wanted:
-        seconds += 1
+        seconds += 1 + (seconds >> 50)  # a float knows no single seconds beyond that
     return seconds

@@ -161,7 +161,8 @@ def seconds(guests: Sequence[Guest], workers: int, *, expected: bool = False) ->
     for group in groups_of(guests):
         times = [guest.expected if expected else guest.worst for guest in group]
         total += max(
-            _lay_out([], group, times, max(1, workers), 0.0), _bound(group, times, workers)
+            _lay_out([], group, times, max(1, workers), 0.0),
+            _bound(group, times, max(1, workers)),
         )
     return math.ceil(total)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
+import math
 import re
 from typing import Any
 
@@ -399,7 +401,24 @@ def test_a_client_that_would_not_hear_is_refused(client: dict[str, Any], told: s
     assert told is None or told in faults[0]
 
 
-@pytest.mark.parametrize("given", ["", "no json", "[]", '{"nobody": "knows this"}'])
+def test_a_stop_that_never_ends_is_refused_like_any_other() -> None:
+    endless = {"name": "web", "order": 1, "stop_seconds": 10**30, "vmid": 101}
+
+    (fault,) = budget_of(but(guests=[endless])).faults
+
+    assert fault.startswith("the shutdown needs 1000000000000000")
+    assert budget_of(but(guests=[{"name": "a", "order": 1, "stop_seconds": 9}], workers=0)).need
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "", "no json", "[]", '{"nobody": "knows this"}',
+        json.dumps(as_json(GOOD)["settings"] | {"hostsync": math.inf}),
+        json.dumps(as_json(GOOD)["settings"] | {"today": "9999-12-31", "battery_installed": "2024-01-01"}),
+        json.dumps(as_json(GOOD)["settings"] | {"margin": 1e308}),
+    ],
+)  # fmt: skip
 def test_what_are_no_settings_is_one_sentence(
     given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ("order=-1,down=60", {}),
         ("0", {}),
         ("order=0", {"order": 0}),
+        ("down=" + "9" * 5000, {"down": 10**18 - 1}),
         ("order=\u0661,down=\u0666", {}),
     ],
 )
