@@ -102,7 +102,7 @@ class Settings:
         if not 0 < self.derate <= 1:
             message = f"derate is {self.derate:g}: right is a share above 0 and at most 1"
             raise ValueError(message)
-        if not self.margin >= 1:
+        if not 1 <= self.margin < math.inf:
             message = f"margin is {self.margin:g}: right is 1 or more"
             raise ValueError(message)
 

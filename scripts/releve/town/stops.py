@@ -7,6 +7,7 @@ a name.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,6 @@ def file_of(folder: Path, host: str) -> Path:
 
 
 def _seconds(value: Any) -> float:  # noqa: ANN401  # JSON
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise TypeError
     return float(value)

@@ -415,7 +415,7 @@ def test_a_stop_that_never_ends_is_refused_like_any_other() -> None:
     [
         "", "no json", "[]", '{"nobody": "knows this"}',
         json.dumps(as_json(GOOD)["settings"] | {"hostsync": math.inf}),
-        json.dumps(as_json(GOOD)["settings"] | {"today": "9999-12-31", "battery_installed": "2024-01-01"}),
+        json.dumps(as_json(GOOD)["settings"] | {"battery_installed": 2024, "today": "9999-12-31"}),
         json.dumps(as_json(GOOD)["settings"] | {"margin": 1e308}),
     ],
 )  # fmt: skip

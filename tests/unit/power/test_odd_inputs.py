@@ -59,7 +59,8 @@ def test_a_battery_of_the_last_century_is_a_number_and_no_crash() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"derate": 0}, {"derate": -0.5}, {"derate": 80}, {"margin": 0},
-                                   {"derate": math.nan}, {"margin": math.nan}])  # fmt: skip
+                                   {"derate": math.nan}, {"margin": math.nan},
+                                   {"margin": math.inf}])  # fmt: skip
 def test_a_budget_is_made_of_shares_that_are_some(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="right is"):
         dataclasses.replace(GOOD, **wrong)

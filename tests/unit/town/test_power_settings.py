@@ -172,6 +172,8 @@ def test_what_stops_took_is_read_beside_the_town_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        ('{"guests": {}, "host": 1e400}', r"host\.pve1\.json: is wrong; right is"),
+        ('{"guests": {"201": NaN}, "host": null}', r"host\.pve1\.json: is wrong; right is"),
         ('{"guests": {"201": -1}, "host": null}', r"host\.pve1\.json: is wrong; right is"),
         ('{"guests": {"x": 1}, "host": null}', r"host\.pve1\.json: is wrong; right is"),
         ('{"guests": {}}', r"host\.pve1\.json: is wrong; right is"),
