@@ -30,7 +30,9 @@ SECTION = {
 }
 STARTUP = re.compile(r"(?:(?P<key>order|up|down)=)?(?P<value>\d+)", re.ASCII)
 DIGITS = 18  # of a number that are read: more are as endless
+TRUTHS = {"onboot", "template"}
 TRUE = {"1", "on", "yes", "true"}
+FALSE = {"0", "off", "no", "false"}
 # Locks of a guest that is being made or taken over: Proxmox VE starts it by no means (`check_lock`
 # of qemu-server's `vm_start`), and its file may lack whatever comes last, such as its `startup`.
 IN_THE_MAKING = {"clone", "create", "migrate"}
@@ -85,7 +87,7 @@ def startup_of(text: str) -> dict[str, int]:
 def keys_of(text: str, kind: str) -> dict[str, str]:
     """Return what a guest's file says of the guest as it is now, of two lines the last one.
 
-    A machine's `startup` that cannot be read leaves the one before it; a container's does not
+    A machine's line that cannot be read leaves the one before it; a container's does not
     (`parse_vm_config` of qemu-server, `parse_pct_config` of pve-container).
     """
     found: dict[str, str] = {}
@@ -93,12 +95,16 @@ def keys_of(text: str, kind: str) -> dict[str, str]:
         if SECTION[kind].fullmatch(line):
             break
         match = KEY.fullmatch(line)
-        if match is None:
-            continue
-        if kind == "qemu" and match["key"] == "startup" and not startup_of(match["value"]):
-            continue
-        found[match["key"]] = match["value"]
+        if match and (kind == "lxc" or _is_read(match["key"], match["value"])):
+            value = match["value"]
+            found[match["key"]] = value if kind == "lxc" else re.sub('^"(.*)"$', r"\1", value)
     return found
+
+
+def _is_read(key: str, value: str) -> bool:
+    if key == "startup":
+        return not value.strip(" \t,") or bool(startup_of(value))
+    return key not in TRUTHS or value.lower() in TRUE | FALSE
 
 
 def is_true(value: str) -> bool:

@@ -51,6 +51,13 @@ def test_a_machine_with_snapshots() -> None:
     assert (live.lock, live.agent, live.hookscript) == ("backup", True, "local:snippets/hook.pl")
 
 
+def test_a_machine_may_have_its_words_in_quotes() -> None:
+    live = live_of('name: "web"\nlock: "backup"\n', "qemu", 101)
+
+    assert live is not None
+    assert (live.guest.name, live.lock) == ("web", "backup")
+
+
 def test_what_only_a_snapshot_has_is_not_the_guests() -> None:
     live = live_of("name: compta\n[before]\nlock: snapshot\nstartup: down=7\n", "qemu", 101)
 
@@ -65,7 +72,9 @@ def test_what_only_a_snapshot_has_is_not_the_guests() -> None:
         ("qemu", "startup: order=1,down=30\nstartup: order=1,down=300\n", 1, 300),
         ("qemu", "startup: order=1,down=300\nstartup: bogus\n", 1, 300),
         ("lxc", "startup: order=1,down=30\nstartup: bogus\n", None, None),
-        ("qemu", "startup: order=2,down=50\nstartup: \n", 2, 50),
+        ("qemu", "startup: order=2,down=50\nstartup:\n", 2, 50),
+        ("qemu", "startup: order=2,down=50\nstartup: \n", None, None),
+        ("qemu", "startup: order=2,down=50\nstartup: ,\n", None, None),
         ("qemu", "startup: order=2,down=50\n[PENDING]\nstartup: down=1\n", 2, 50),
         ("lxc", "startup: order=2,down=50\n[pve:pending]\nstartup: down=1\n", 2, 50),
         ("qemu", "[special:cloudinit]\nstartup: down=1\n", None, None),
@@ -110,6 +119,7 @@ def test_the_agent_is_there_when_it_is_enabled(text: str, agent: bool) -> None:
 
 def test_a_template_by_another_word_is_one() -> None:
     assert live_of("name: golden\ntemplate: yes\n", "qemu", 900) is None
+    assert live_of("name: golden\ntemplate: 1\ntemplate: x\n", "qemu", 900) is None
     assert live_of("name: golden\ntemplate: no\n", "qemu", 900) is not None
 
 
