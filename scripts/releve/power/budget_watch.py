@@ -87,7 +87,7 @@ def with_node(
     entries = [entry_of(live, measured.get(live.vmid)) for live in whole]
     if planned:
         here = {key for live in whole for key in (live.vmid, live.guest.name)}
-        entries += [guest for guest in one.guests if not here & {guest.get("vmid"), guest["name"]}]
+        entries += [each for each in one.guests if (each.get("vmid") or each["name"]) not in here]
     workers = node.workers if node.guests else one.workers
     return replace(one, guests=entries, workers=workers)
 

@@ -174,6 +174,18 @@ def test_a_guest_in_the_making_is_planned_as_the_town_has_it() -> None:
     assert planned.guests == [entry_of(COMPTA, None), ONE.guests[1]]
 
 
+def test_a_planned_guest_is_not_another_one_of_its_name() -> None:
+    here = Live(Guest("compta", 1, 20, 999), 999)  # names need not be one's own there
+
+    planned = with_node(ONE, Node((here,), 1), {}, planned=True)
+
+    assert [(one["name"], one["vmid"]) for one in planned.guests] == [
+        ("compta", 999), ("compta", 101), ("dossiers", 102),
+    ]  # fmt: skip
+    unnumbered = dataclasses.replace(ONE, guests=[{**ONE.guests[0], "vmid": None}])
+    assert len(with_node(unnumbered, Node((here,), 1), {}, planned=True).guests) == 1
+
+
 def test_a_stopped_guest_that_may_be_started_counts() -> None:
     off = Live(Guest("new", None, None, 103), 103, up=False)
     backed_up = Live(Guest("other", None, None, 104), 104, lock="backup", up=False)
