@@ -11,7 +11,7 @@ from releve.errors import ExitCode, InputError
 from releve.power.budget import as_json as content_of
 from releve.power.budget import budget_of, with_live_day
 from releve.power.show import gantt, sentences, table
-from releve.town.power_settings import settings_of
+from releve.town.power_settings import settings_of, unguarded
 
 
 @click.command()
@@ -49,5 +49,7 @@ def command(ctx: click.Context, *, as_json: bool, ups: str | None, cpus: int) ->
     for name, budget in budgets.items():
         for sentence in sentences(budget):
             say(f"{name}: {sentence}")
+    for sentence in () if ups else unguarded(town):
+        say(f"note: {sentence}")
     holds = not any(budget.faults for budget in budgets.values())
     return ExitCode.DONE if holds else ExitCode.CHECK_FAILED

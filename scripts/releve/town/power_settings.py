@@ -72,6 +72,15 @@ def settings_of(town: Town, ups: str, cpus: int = 1) -> Settings:
     return made_of(variables(town, town.ups[ups].host), ups, cpus)
 
 
+def unguarded(town: Town) -> Iterator[str]:
+    """Yield a sentence for each node with guests that hangs on no UPS: no budget counts it."""
+    guarded = {name for ups in town.ups.values() for name in (ups.host, *ups.clients)}
+    for node in town.hosts_of("node"):
+        guests = [name for name, guest in town.guests.items() if guest.target == node]
+        if guests and node not in guarded:
+            yield f"{node} is at no UPS: a cut ends {', '.join(guests)} while they run"
+
+
 def made_of(values: Mapping[str, Any], ups: str, cpus: int) -> Settings:
     """Return the settings that `tasks/budget.yml` of the role makes of its variables.
 

@@ -40,6 +40,17 @@ def test_a_smaller_battery_does_not(tmp_path: Path) -> None:
     assert "ups1: fault: the shutdown needs" in told
 
 
+def test_guests_that_no_ups_feeds_are_named(tmp_path: Path) -> None:
+    text = EXAMPLE.read_text().replace("    host: pve1\n    driver", "    host: nas\n    driver")
+    file = tmp_path / "town.yml"
+    file.write_text(text.replace("    clients: [nas]\n\nvault", "\nvault"))
+    told = "note: pve1 is at no UPS: a cut ends population, school-server while they run"
+
+    assert told in budget(file)[1]
+    assert "is at no UPS" not in budget(file, "--ups", "ups1")[1]
+    assert "is at no UPS" not in budget(EXAMPLE)[1]
+
+
 def test_its_json_has_the_numbers() -> None:
     done = CliRunner().invoke(command, ["-i", str(EXAMPLE), "--json"], standalone_mode=False)
     one = json.loads(done.stdout)["ups1"]
