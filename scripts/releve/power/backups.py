@@ -107,7 +107,7 @@ def _interrupt(host: Host, alive: list[Task], done: Done) -> None:
 
 def _in_the_way(host: Host, alive: list[Task]) -> bool:
     """Tell whether waiting may help: something that works on a running guest."""
-    busy = {task.id for task in alive}
+    busy = tasks.worked_on(alive)
     return bool(_backups(alive)) or any(
         (live.lock is not None and str(live.vmid) in busy) or host.holder(live) is not None
         for live in host.up()
@@ -120,7 +120,7 @@ def _finish(host: Host, done: Done) -> None:
         done.killed.append(task.upid)
         done.named.append(f"backup {task.upid} did not end when it was asked to: killed")
         host.send(task, signal.SIGKILL)
-    busy = {task.id for task in host.running() if task.kind != "vzdump"}
+    busy = tasks.worked_on(task for task in host.running() if task.kind != "vzdump")
     commands: list[list[str]] = []
     for live in host.up():
         holder = host.holder(live)

@@ -129,7 +129,7 @@ def _told(entry: dict[str, Any]) -> str:
 
 def guest_faults(node: Node, alive: Iterable[tasks.Task]) -> list[str]:
     """Return what would keep a guest from stopping that no budget can count."""
-    busy = {task.id for task in alive}
+    busy = tasks.worked_on(alive)
     found = []
     for live in node.guests:
         who = f"guest {live.guest.name} ({live.vmid})"

@@ -9,6 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 TASKS = Path("/var/log/pve/tasks")
 PROC = Path("/proc")
@@ -17,6 +21,8 @@ UPID = re.compile(
     r"(?P<pstart>[0-9A-Fa-f]{8,9}):(?P<started>[0-9A-Fa-f]{8}):(?P<kind>[^:\s/]+):"
     r"(?P<id>[^:\s/]*):(?P<user>[^:\s/]+):"
 )
+# Somebody looks at a guest, for hours maybe: the task does nothing to it.
+CONSOLES = {"spiceproxy", "vncproxy"}
 STARTTIME_FIELD = 19  # of /proc/PID/stat, counted after the command's closing bracket
 
 
@@ -90,3 +96,8 @@ def running(tasks: Path = TASKS, proc: Path = PROC) -> list[Task]:
     The file may still list one that has ended, and is written only when a task begins.
     """
     return [task for task in listed(read(tasks / "active")) if is_running(task, proc)]
+
+
+def worked_on(alive: Iterable[Task]) -> set[str]:
+    """Return the numbers of the guests that tasks do something to."""
+    return {task.id for task in alive if task.kind not in CONSOLES}

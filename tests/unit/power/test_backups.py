@@ -6,6 +6,8 @@ import signal
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from releve.power.backups import abort_backups, run_all
 from releve.power.guests import Live
 from releve.power.rest import STOPALL, stop_rest
@@ -204,3 +206,13 @@ def test_commands_run_side_by_side_and_each_failure_has_a_line() -> None:
     ]  # fmt: skip
     assert faults[1].endswith("no such guest")
     assert faults[2].endswith("not over after 0.5 s")
+
+
+@pytest.mark.parametrize("console", ["vncproxy", "spiceproxy"])
+@pytest.mark.parametrize("lock", ["suspending", "snapshot"])
+def test_somebody_who_looks_at_a_guest_does_not_work_on_it(lock: str, console: str) -> None:
+    host = Host([live(101, lock)], {task(console, 101, 1): None})
+
+    done = abort_backups(host, 30)
+
+    assert (done.released, host.clock) == ([101], 0)

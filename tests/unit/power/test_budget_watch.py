@@ -158,6 +158,14 @@ def test_a_snapshot_in_the_making_is_no_fault() -> None:
     assert guest_faults(Node((locked,), 1), [task]) == []
 
 
+def test_an_open_console_does_not_excuse_a_lock() -> None:
+    task = task_of("UPID:pve1:0000162E:0000ABCD:6927F000:vncproxy:103:root@pam:")
+    assert task is not None
+    locked = Live(Guest("web", 1, 30, 103), 103, lock="snapshot")
+
+    assert len(guest_faults(Node((locked,), 1), [task])) == 1
+
+
 @pytest.mark.parametrize("lock", ["migrate", "create", "clone"])
 def test_a_guest_in_the_making_counts_for_nothing(lock: str) -> None:
     half = Live(Guest("web", None, None, 103), 103, lock=lock, up=False)
