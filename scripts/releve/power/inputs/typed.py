@@ -51,7 +51,11 @@ def _wrong(where: str, spec: Spec, value: Any) -> Iterator[str]:  # noqa: ANN401
         choices = ", ".join(map(str, spec["choices"]))
         yield f"{where}: {_shown(value)} is not one of {choices}"
     elif isinstance(value, list):
-        inner = {"type": spec.get("elements", "raw"), "options": spec.get("options", {})}
+        inner = {
+            "type": spec.get("elements", "raw"),
+            "options": spec.get("options", {}),
+            "required": True,
+        }
         for number, one in enumerate(value):
             yield from _wrong(f"{where}[{name_of(one, number)}]", inner, one)
     elif isinstance(value, dict):

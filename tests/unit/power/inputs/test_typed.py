@@ -47,6 +47,8 @@ def test_what_is_right_is_taken_in_silence(values: dict[str, Any]) -> None:
         ({"tls": "no"}, 'tls: "no" is neither true nor false (a hosts.ini says True or False)'),
         ({"addresses": "192.0.2.1"}, 'addresses: "192.0.2.1" is no list: write ["192.0.2.1"]'),
         ({"addresses": [19]}, "addresses[1]: 19 is no text: put it into quotes"),
+        ({"addresses": ["192.0.2.1", None]}, "addresses[2]: has no value"),
+        ({"clients": [None]}, "clients[1]: has no value"),
         ({"accept": ["UC_X"]}, 'accept: ["UC_X"] has no keys of its own'),
         ({"mode": "auto"}, 'mode: "auto" is not one of stock, policy'),
         # 52:54:00:12:34:56, which YAML takes for a number of base sixty
