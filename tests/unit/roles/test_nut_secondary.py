@@ -81,6 +81,9 @@ def test_a_monitor_that_fails_is_started_for_ever() -> None:
         {"nut_secondary_password": "secret"},
         {"nut_secondary_passwords": {"192.0.2.9": "with#hash"}},
         {"nut_secondary_passwords": {"192.0.2.9": ""}},
+        {"nut_secondary_password": "sixteen-letters-x\n"},
+        {"nut_secondary_password": 1234567890123456},  # 1234_5678_9012_3456 of a hosts.ini
+        {"nut_secondary_passwords": {"192.0.2.9": None}},
     ],
 )
 def test_a_password_that_nut_cannot_read_or_that_can_be_guessed_is_refused(
