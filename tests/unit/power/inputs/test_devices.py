@@ -53,7 +53,7 @@ def test_a_device_that_can_work_is_taken(device: dict[str, Any]) -> None:
             "options.desc",
             'NUT cannot read a value with a "',
         ),
-        (USB | {"options": {"pollonly": False}}, "options.pollonly", "NUT knows no true and fals"),
+        (USB | {"options": {"pollonly": False}}, "options.pollonly", "NUT knows no true and false"),
         (USB | {"options": {"serial": 123}}, "options.serial", "put it into quotes"),
         (USB | {"options": {"vendorid": 307}}, "options.vendorid", "put it into quotes"),
         (USB | {"options": {"vendorid": "463"}}, "options.vendorid", "four signs"),
