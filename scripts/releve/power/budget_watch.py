@@ -1,7 +1,8 @@
 """Does the budget still hold on this host: its guests as they are now, its battery as old as now.
 
-For every night, for each change of a guest, and for the moment at which the mains go. Exit 0: it
-holds; 4: it does not, one sentence per fault. Standard library only; nothing is changed.
+For every night, for each change of a guest, for the moment at which the mains go, and for a deploy,
+whose thresholds follow. Exit 0: it holds; 4: it does not, one sentence per fault. Standard library
+only; nothing is changed.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ NUT = Path("/etc/nut")
 STATE = Path("/var/lib/releve-budget/told.json")
 # What a budget or a record raises that somebody has changed by hand.
 UNREADABLE = (ReleveError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError)
+DEPLOY = "deploy"  # a look of the roles': what they are to write is no fault yet
 ASKED = Path("/run/nut/budget-asked")  # left by what upsmon calls when the mains go
 
 
@@ -238,12 +240,12 @@ def stop_seconds(folder: Path) -> dict[int, float]:
 def main(arguments: list[str]) -> int:
     """Reckon all budgets of this host anew; print what changed and what is wrong."""
     parser = argparse.ArgumentParser(prog="power.pyz watch-budget")
-    parser.add_argument("--budgets", type=Path, default=BUDGETS)
+    parser.add_argument("--budgets", type=Path, default=BUDGETS, help="- is the input")
     parser.add_argument("--measured", type=Path, default=MEASURED)
     parser.add_argument("--pve", type=Path, default=guests.PVE)
     parser.add_argument("--run", type=Path, default=guests.RUN)
     parser.add_argument("--nut", type=Path, default=NUT)
-    parser.add_argument("--on", choices=OCCASIONS, default="night", help="why it is looked")
+    parser.add_argument("--on", choices=(*OCCASIONS, DEPLOY), default="night", help="why")
     parser.add_argument("--tell", action="store_true", help="raise an alarm for people")
     parser.add_argument("--state", type=Path, default=STATE, help="what was told")
     parser.add_argument("--asked", type=Path, default=ASKED, help="who asked, removed first")
@@ -273,13 +275,14 @@ def main(arguments: list[str]) -> int:
 def _look(options: argparse.Namespace, upsd: Upsd) -> tuple[list[Watched], list[str]]:
     """Return the budgets of now, and what would keep a guest from stopping."""
     node = guests.node_of(options.pve, run=options.run)
-    faults = guest_faults(node, tasks.running())
+    faults = [] if options.on == DEPLOY else guest_faults(node, tasks.running())
     if faults:  # a task that ended between both looks has left no lock
         again = guest_faults(guests.node_of(options.pve, run=options.run), tasks.running())
         faults = [one for one in faults if one in again]
     here = (node, stop_seconds(tasks.TASKS))
     watched = []
-    for ups, deployed in json.loads(options.budgets.read_text(encoding="utf-8")).items():
+    text = sys.stdin.read() if str(options.budgets) == "-" else options.budgets.read_text("utf-8")
+    for ups, deployed in json.loads(text).items():
         try:
             watched.append(_look_at(options, upsd, ups, deployed, here))
         except UNREADABLE as error:  # the others are looked at all the same
@@ -298,6 +301,10 @@ def _look_at(
     here: tuple[Node, dict[int, float]],
 ) -> Watched:
     """Return the budget of one UPS; raises what `UNREADABLE` names."""
+    if options.on == DEPLOY:
+        settings, budget = now_of(deployed, {}, *here, planned=True)
+        before = settings_from(deployed["settings"])
+        return Watched(ups, budget, changes(before, settings), budget.faults)
     texts = (tasks.read(options.nut / "ups.conf"), tasks.read(options.nut / "upssched.conf"))
     record = json.loads(tasks.read(options.measured / f"{ups}.json") or "{}")
     one = watch(ups, deployed, record, *here, standing=standing_of(*texts, ups))

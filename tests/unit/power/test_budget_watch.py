@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import threading
 from typing import TYPE_CHECKING, Any
@@ -224,6 +225,33 @@ def test_its_verdict_is_its_exit_code(tmp_path: Path, capsys: pytest.CaptureFixt
     assert code == 4
     assert "ups1: changed: guest new is new: no order, no down (180 s)\n" in told
     assert json.loads(run(tmp_path, capsys, "--json")[1])["ups"]["ups1"]["faults"]
+
+
+def test_a_deploy_counts_the_guests_that_nobody_planned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "pve" / "qemu-server"
+    folder.mkdir(parents=True)
+
+    def deploy() -> tuple[int, dict[str, Any]]:
+        budgets = {"ups1": as_json(ONE)}
+        monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(budgets)))
+        code, told = run(tmp_path, capsys, "--on", "deploy", "--budgets", "-", "--json")
+        found: dict[str, Any] = json.loads(told)["ups"]["ups1"]
+        return code, found
+
+    assert deploy()[0] == 0  # what is not here yet was planned for
+
+    (folder / "103.conf").write_text("name: web\nstartup: order=2,down=30\n")
+    code, found = deploy()
+    assert (code, found["faults"]) == (0, [])  # the deploy sets the thresholds for it
+
+    (folder / "104.conf").write_text("name: big\nstartup: order=2,down=900\nlock: rollback\n")
+    code, found = deploy()
+    assert code == 4
+    assert "needs" in found["faults"][0]
+    assert len(found["faults"]) == 1
+    assert "guest big is new: order 2, 900 s" in found["changes"]
 
 
 def test_a_host_without_a_budget_is_told_how_to_get_one(
