@@ -66,6 +66,16 @@ class Device:
         return self.offdelay // off * off, self.ondelay // on * on
 
     @property
+    def on_too_soon(self) -> bool:
+        """Whether the output may come on before it has gone off.
+
+        Both counts begin with the command, but for the Q protocols: there the second one begins
+        when the output has gone off ("SnRm" of blazer.c).
+        """
+        off, on = self.taken
+        return on == 0 if self.driver in Q_PROTOCOL else on <= off
+
+    @property
     def written(self) -> dict[str, int]:
         """The two as ups.conf has them, in the units of the driver."""
         unit = MINUTE if self.driver in MINUTES_ON else 1
@@ -105,7 +115,7 @@ class Device:
             written = self.written[name]
             if written > most:
                 yield f"{name} {asked} s is more than driver {self.driver} takes"
-        if self.taken[1] <= self.taken[0]:
+        if self.on_too_soon:
             yield (
                 f"ondelay {self.ondelay} s is not more than offdelay {self.offdelay} s, as they are"
                 " counted: the output would come on before it has gone off"

@@ -75,6 +75,11 @@ def test_a_cyberpower_counts_whole_minutes() -> None:
     assert "the output would come on before it has gone off" in together
 
 
+def test_a_q_device_counts_its_return_from_the_cut() -> None:
+    assert faults("nutdrv_qx", 300, 180) == ""
+    assert faults("blazer_ser", 180, 180) == ""
+
+
 @pytest.mark.parametrize(
     ("options", "is_one"),
     [

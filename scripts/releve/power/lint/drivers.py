@@ -187,13 +187,8 @@ OFF_DEFAULT = {
     "blazer_usb": 30,
     "nutdrv_qx": 30,
 }
-ON_DEFAULT = {
-    "usbhid-ups": 30,
-    "mge-shut": 30,
-    "blazer_ser": 180,
-    "blazer_usb": 180,
-    "nutdrv_qx": 180,
-}
+# Until it comes on again, where that counts from the command, too (in Q protocols it does not).
+ON_DEFAULT = {"usbhid-ups": 30, "mge-shut": 30}
 
 
 def _options() -> dict[str, frozenset[str]]:

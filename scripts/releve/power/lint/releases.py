@@ -71,6 +71,27 @@ OPTIONS: dict[str, Mapping[str, Release]] = {
         "waitbeforereconnect": _R1,
     },
 }  # fmt: skip
+_QX_OLD = (
+    "ablerex bestups hunnox masterguard mecer megatec/old megatec mustek q1 voltronic-qs-hex"
+    " voltronic-qs voltronic zinto"
+)
+_QX_USB = "cypress phoenixtec phoenix ippon krauler fabula hunnox fuji sgs snr ablerex armac"
+# Names that a driver takes for an option, in small letters; with another one it ends at start.
+_BLAZER = {"protocol": dict.fromkeys(("megatec", "mustek", "megatec/old", "zinto"), OLDEST)}
+NAMES: dict[str, Mapping[str, Mapping[str, Release]]] = {
+    "blazer_ser": _BLAZER,
+    "blazer_usb": {
+        **_BLAZER, "subdriver": dict.fromkeys(("cypress", "phoenix", "ippon", "krauler"), OLDEST),
+    },
+    "nutdrv_qx": {
+        "protocol": {
+            **dict.fromkeys(_QX_OLD.split(), OLDEST),
+            **dict.fromkeys(("gtec", "innovart31", "q2", "q6"), _R3),
+            **dict.fromkeys(("innovart33", "voltronic-axpert"), _R4), "innovatae": _R5,
+        },
+        "subdriver": {**dict.fromkeys(_QX_USB.split(), OLDEST), "gtec": _R3},
+    },
+}  # fmt: skip
 
 
 def release_of(text: str) -> Release:

@@ -58,11 +58,11 @@ def poll_invalid(conf: Configuration) -> Iterator[Spot]:
     "the driver of this device ends at start for the value of {at}, or for want of it",
     "see the driver's man page, too",
 )
-@looks.at_each_device
-def option_value(one: Section) -> Iterator[Spot]:
+def option_value(conf: Configuration) -> Iterator[Spot]:
     """Find a value that a driver would die of."""
-    for name, option, right in wrong_values(one):
-        yield _spot(one, option, f"{one.name}:{name} (right is {right})")
+    for one in conf.sections:
+        for name, option, right in wrong_values(one, conf.release):
+            yield _spot(one, option, f"{one.name}:{name} (right is {right})")
 
 
 @RULES.note(
@@ -132,8 +132,7 @@ def _on_too_soon(section: Section) -> bool:
     if off is None:
         return False
     minutes = _is_cyberpower(section) and set_here
-    off, on = Device(section.driver, off, on, whole_minutes=minutes).taken
-    return on <= off
+    return Device(section.driver, off, on, whole_minutes=minutes).on_too_soon
 
 
 @RULES.refuse(

@@ -302,8 +302,8 @@ CASES: dict[str, Case] = {
     ),
     "two on one bus, told apart by its port": Case(
         server(
-            ups_conf=f"{USB}{DELAYS}\tbusport = 1\n" + USB.replace("[ups]", "[nas]") + DELAYS
-            + "\tbusport = 2\n",
+            ups_conf=f"{USB}{DELAYS}\tbusport = 001\n" + USB.replace("[ups]", "[nas]") + DELAYS
+            + "\tbusport = 002\n",
             upsmon_conf=MONITOR + MONITOR.replace("ups@", "nas@").replace(" 1 ", " 0 ") + REST,
         ),
         "warn", "", "UM_POWERVALUE_ZERO",

@@ -52,7 +52,7 @@ def findings(file: str, text: str, release: str) -> list[Finding]:
         ("ups.conf", f"{USB} onlinedischarge_onbattery\n", "UC_UNKNOWN_OPTION", "2.8.2"),
         ("ups.conf", f"{USB} lbrb_log_delay_sec = 3\n", "UC_UNKNOWN_OPTION", "2.8.3"),
         ("ups.conf", f"{USB} usb_hid_ep_in = 1\n", "UC_UNKNOWN_OPTION", "2.8.2"),
-        ("ups.conf", f"{USB} busport = 2\n", "UC_UNKNOWN_OPTION", "2.8.1"),
+        ("ups.conf", f"{USB} busport = 002\n", "UC_UNKNOWN_OPTION", "2.8.1"),
         ("ups.conf", f"{USB} maxretry = 3\n", "UC_UNKNOWN_OPTION", "2.8.3"),
         ("ups.conf", f"{USB} allow_killpower\n", "UC_UNKNOWN_OPTION", "2.8.1"),
     ],

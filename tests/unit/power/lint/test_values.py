@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
+from releve.power.lint.model import Facts
 from releve.power.lint.read import read_texts
+from releve.power.lint.releases import DEBIAN_13
 from releve.power.lint.verdict import judge
+
+if TYPE_CHECKING:
+    from releve.power.lint.releases import Release
 
 QX = "[ups2]\n  driver = nutdrv_qx\n  port = auto\n"
 SNMP = "[ups2]\n  driver = snmp-ups\n  port = 192.0.2.7\n"
@@ -78,3 +85,83 @@ def test_upsd_and_its_drivers_meet_in_one_place(path: str, mode: str, refused: b
     conf = read_texts({"nut.conf": f"MODE={mode}\n", "upsd.conf": f"STATEPATH {path}\n"})
 
     assert ("UD_STATEPATH_OTHER" in {one.id for one in judge(conf).findings}) is refused
+
+
+def refused(driver: str, *options: str, release: Release = DEBIAN_13) -> set[str]:
+    """Return the options of a device whose values end its driver."""
+    text = "\n ".join([f"[ups]\n driver = {driver}\n port = auto", *options])
+    found = judge(read_texts({"ups.conf": f"{text}\n"}, Facts(release=release))).findings
+    at = [one.at.split(" ")[0] for one in found if one.id == "UC_OPTION_VALUE"]
+    return {one.partition(":")[2] for one in at}
+
+
+@pytest.mark.parametrize(
+    ("option", "fits"),
+    [
+        ("vendorid = 051D", True),
+        ("vendorid = 0x051d", False),
+        ("vendorid = 764", False),
+        ("productid = 0(002|003)", True),
+        ("bus = 001", True),
+        ("bus = 1", False),
+        ("busport = 2", False),
+        ('product = "Back-UPS RS 900MI FW:961.L4 .I USB FW:L4"', True),
+        ('product = ".*Smart.*"', True),
+        ("product = *", False),
+        ('product = "5P (1150"', False),
+        ('product = "5P \\\\(1150"', True),
+        ('product = "[5P"', False),
+        ('product = "5P{a}"', False),
+        ('product = "5P)"', True),
+        ('product = "5P\\\\"', False),
+        ("serial = F?????", True),
+        ('serial = "3B1841X06127  "', False),
+        ('serial = ""', True),
+    ],
+)
+def test_a_usb_device_fits_a_whole_expression(option: str, fits: bool) -> None:
+    assert refused("usbhid-ups", option) == (set() if fits else {option.partition(" ")[0]})
+
+
+@pytest.mark.parametrize("driver", ["nutdrv_qx", "blazer_usb"])
+def test_a_subdriver_of_ones_own_choice_wants_the_numbers(driver: str) -> None:
+    assert refused(driver, "subdriver = Cypress") == {"vendorid", "productid"}
+    assert refused(driver, "subdriver = Cypress", "vendorid = 0665", "productid = 5161") == set()
+    assert refused("usbhid-ups", "explore") == {"vendorid"}
+
+
+def test_a_name_is_one_of_its_driver_and_release() -> None:
+    both = ("vendorid = 0665", "productid = 5161", "subdriver = gtec")
+    assert refused("nutdrv_qx", *both) == {"subdriver"}
+    assert refused("nutdrv_qx", *both, release=(2, 8, 3)) == set()
+    assert refused("nutdrv_qx", "protocol = Voltronic-QS") == set()
+    assert refused("nutdrv_qx", "protocol = voltronic-axpert", release=(2, 8, 3)) == {"protocol"}
+    assert refused("blazer_usb", "protocol = voltronic") == {"protocol"}
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        (("runtimecal = 240,100,720,50", "chargetime = 43200", "idleload = 10"), set()),
+        (('runtimecal = "240, 100, 720, 50"',), set()),
+        (("runtimecal = 240,100,720",), {"runtimecal"}),
+        (("runtimecal = 720,50,240,100",), {"runtimecal"}),
+        (("runtimecal = 240,100,720,0",), {"runtimecal"}),
+        (("runtimecal = four,100,720,50",), {"runtimecal"}),
+        (("runtimecal = 240,100,720,50", "idleload = 0"), {"idleload"}),
+        (("runtimecal = 240,100,720,50", "chargetime = 12h", "idleload = 110"), {"idleload"}),
+        (("runtimecal = 240,100,720,50", "chargetime = half"), {"chargetime"}),
+        (("chargetime = half", "idleload = 0"), set()),  # nobody looks at them
+    ],
+)
+def test_a_runtime_is_reckoned_from_four_numbers(options: tuple[str, ...], wrong: set[str]) -> None:
+    assert refused("nutdrv_qx", *options) == wrong
+
+
+@pytest.mark.parametrize("written", [("nutdrv_qx", 180), ("blazer_usb", 3)])
+def test_a_q_device_counts_its_return_from_the_cut(written: tuple[str, int]) -> None:
+    driver, on = written
+    text = f"[ups]\n driver = {driver}\n port = auto\n offdelay = 600\n"
+    for delay in (f" ondelay = {on}\n", ""):
+        found = {one.id for one in judge(read_texts({"ups.conf": text + delay})).findings}
+        assert {one for one in found if "ONDELAY" in one} == set()
