@@ -51,21 +51,22 @@ def look(conf: Configuration, folder: Path) -> Configuration:
 
 
 def with_scripts(conf: Configuration, folder: Path) -> Configuration:
-    """Add the script of upssched when it lies beside the files."""
+    """Add the scripts of upssched and upsmon when they lie beside the files."""
     return replace(conf, facts=replace(conf.facts, scripts=scripts(conf, folder, beside=True)))
 
 
 def scripts(conf: Configuration, folder: Path, *, beside: bool = False) -> dict[str, str]:
-    """Return the text of CMDSCRIPT by its path, if it can be read."""
+    """Return the text of CMDSCRIPT and of NOTIFYCMD by their paths, as far as they can be read."""
     found = conf.sched.values.get("CMDSCRIPT") if conf.sched else None
-    if found is None or not found.value:
-        return {}
-    path = folder / Path(found.value).name if beside else Path(found.value)
-    with contextlib.suppress(OSError, ValueError):
-        if path.is_file():
-            with path.open("rb") as stream:
-                return {found.value: stream.read(_LONGEST_SCRIPT).decode("latin-1")}
-    return {}
+    told = (conf.upsmon.value("NOTIFYCMD") or "").split() if conf.upsmon else []
+    texts: dict[str, str] = {}
+    for name in ((found.value if found else None) or "", *told[:1]):
+        path = folder / Path(name).name if beside else Path(name)
+        with contextlib.suppress(OSError, ValueError):
+            if path.is_file():
+                with path.open("rb") as stream:
+                    texts[name] = stream.read(_LONGEST_SCRIPT).decode("latin-1")
+    return texts
 
 
 def addresses() -> frozenset[str] | None:

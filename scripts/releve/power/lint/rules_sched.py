@@ -1,4 +1,4 @@
-"""upssched.conf: timers, and whether a short cut stops the site."""
+"""upssched.conf: timers, and whether a short cut stops the site; NOTIFYCMD in its place, too."""
 
 from __future__ import annotations
 
@@ -242,6 +242,27 @@ def _ends_each(conf: Configuration, at: At, ended: list[At]) -> bool:
     """Tell whether a timer is cancelled whichever UPS of those that start it is back."""
     starts = {one.system for one in conf.monitors} if at.pattern == "*" else {at.pattern}
     return all(any(one.pattern in ("*", name) for one in ended) for name in starts)
+
+
+@RULES.refuse(
+    "UM_NOTIFYCMD_STOPS",
+    "NOTIFYCMD stops the site at {at}, which a cut or a loss of the link of a second sets off",
+    "let it tell somebody; what stops the site is upsmon, or a timer that ONLINE ends",
+)
+def notify_stops(conf: Configuration) -> Iterator[Spot]:
+    """Find a message that does not wait for a low battery."""
+    found = conf.upsmon.last("NOTIFYCMD") if conf.upsmon else None
+    if conf.upsmon is None or found is None or "upssched" in found.words[1]:
+        return
+    command = found.words[1]
+    text = conf.facts.scripts.get("".join(command.split()[:1]))
+    if text is None:  # a script's own name tells nothing
+        text = command if " " in command.strip() else ""
+    as_root = conf.upsmon.value("RUN_AS_USER") == "root"
+    for event in ENDS:
+        may = as_root or not stops_as_root_only(text, event)
+        if conf.upsmon.executes(event) and may and stops(text, event):
+            yield Spot("upsmon.conf", found.number, event)
 
 
 @RULES.warn(

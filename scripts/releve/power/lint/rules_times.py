@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 RULES = Rules()
 FILE = "upsmon.conf"
-HOSTSYNC_LEAST, FINALDELAY_MOST, DEADTIME_MOST, POLL_MOST = 15, 30, 120, 15  # seconds
+HOSTSYNC_LEAST, HOSTSYNC_MOST = 15, 3600  # seconds
+FINALDELAY_MOST, DEADTIME_MOST, POLL_MOST = 30, 120, 15  # seconds
 
 
 @RULES.warn(
@@ -44,6 +45,13 @@ def _longer_than(name: str, most: int) -> looks.Find:
             yield looks.at_directive(upsmon, name, str(upsmon.number(name, 0)))
 
     return find
+
+
+RULES.warn(
+    "UM_HOSTSYNC_LONG",
+    "the primary waits up to {at} s for a client that hangs: longer than a battery lasts",
+    "set HOSTSYNC to the longest stop of a client, as the budget says",
+)(_longer_than("HOSTSYNC", HOSTSYNC_MOST))
 
 
 RULES.warn(

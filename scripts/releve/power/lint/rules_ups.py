@@ -243,7 +243,24 @@ def global_ignored(conf: Configuration) -> Iterator[Spot]:
 )
 def simulated(conf: Configuration) -> Iterator[Spot]:
     """Find a test rig in production."""
-    yield from (_at_driver(one) for one in conf.sections if is_simulated(one))
+    yield from (_at_driver(one) for one in conf.sections if is_simulated(one) != _spare(conf, one))
+
+
+@RULES.warn(
+    "UC_DUMMY_BESIDE",
+    "[{at}] is a simulated UPS (dummy-ups on a file) that no MONITOR line here watches: who follows"
+    " it elsewhere is not guarded",
+    "remove it",
+)
+def simulated_beside(conf: Configuration) -> Iterator[Spot]:
+    """Find a test rig that was left beside the real device."""
+    yield from (_at_driver(one) for one in conf.sections if _spare(conf, one))
+
+
+def _spare(conf: Configuration, section: Section) -> bool:
+    """Tell whether a device is simulated, and this host watches a real one in its place."""
+    seen = [one for one in map(conf.section_of, conf.monitors) if one is not None]
+    return is_simulated(section) and section not in seen and not all(map(is_simulated, seen))
 
 
 @RULES.refuse(

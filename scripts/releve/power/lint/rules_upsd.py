@@ -21,7 +21,8 @@ FILE, USERS = "upsd.conf", "upsd.users"
 SERVES = ("standalone", "netserver", None)  # modes in which upsd runs, or may run
 SAFE_PASSWORD = re.compile(r"[A-Za-z0-9_-]+")
 LEAST_LENGTH = 8
-MAXAGE_MOST = 120  # seconds
+MAXAGE_LEAST, MAXAGE_MOST = 10, 120  # seconds
+FILES_MOST = 1024  # that systemd lets a service open, unless LimitNOFILE says otherwise
 STATE = ("/run/nut", "/var/run/nut")  # one and the same on Debian
 # Words that stand in examples and guides, whatever surrounds them.
 _EXAMPLES = re.compile(
@@ -146,6 +147,37 @@ def stale_late(conf: Configuration) -> Iterator[Spot]:
     found = conf.upsd.values.get("MAXAGE") if conf.upsd else None
     if found and atoi(found.words[1]) > MAXAGE_MOST:
         yield Spot(FILE, found.number, str(atoi(found.words[1])))
+
+
+@RULES.warn(
+    "UD_MAXAGE_SHORT",
+    "upsd takes a driver that is busy with its UPS for {at} s for a dead one, and a dead one on"
+    " battery stops the site",
+    "set MAXAGE to 15, or three times the slowest pollinterval",
+)
+def stale_early(conf: Configuration) -> Iterator[Spot]:
+    """Find a patience that a driver at work outlasts (sstate_dead of sstate.c)."""
+    found = conf.upsd.values.get("MAXAGE") if conf.upsd else None
+    if found and atoi(found.words[1]) < MAXAGE_LEAST:
+        yield Spot(FILE, found.number, str(atoi(found.words[1])))
+
+
+@RULES.refuse(
+    "UD_MAXCONN",
+    "MAXCONN is {at}: upsd ends at start with 0 or with more than the system lets it open, and lets"
+    " nobody in with less than its devices, its addresses and one client take",
+    "leave MAXCONN out",
+)
+def connections(conf: Configuration) -> Iterator[Spot]:
+    """Find a limit that upsd dies of, or starves of (poll_reload and mainloop of upsd.c)."""
+    found = conf.upsd.values.get("MAXCONN") if conf.upsd else None
+    if conf.upsd is None or found is None:
+        return
+    most = atoi(found.words[1])
+    least = len(conf.sections) + (len(conf.upsd.listens) or len(("127.0.0.1", "::1"))) + 1
+    raised = conf.units is not None and conf.units.last("nut-server.service", "LimitNOFILE")
+    if most < least or (most > FILES_MOST and not raised):
+        yield Spot(FILE, found.number, str(most))
 
 
 @RULES.warn(

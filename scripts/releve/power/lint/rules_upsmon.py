@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 RULES = Rules()
 FILE = "upsmon.conf"
 IN_MEMORY = ("/run/", "/var/run/", "/dev/shm/")  # noqa: S108  # judged, not used
+SWEPT = "/tmp/"  # noqa: S108  # judged, not used
 ONCE = (
     "DEADTIME", "FINALDELAY", "HOSTSYNC", "MINSUPPLIES", "NOTIFYCMD", "POLLFREQ", "POLLFREQALERT",
     "POWERDOWNFLAG", "RUN_AS_USER", "SHUTDOWNCMD", "SHUTDOWNEXIT",
@@ -212,6 +213,20 @@ def flag_on_disk(conf: Configuration) -> Iterator[Spot]:
     found = _flag_spot(conf)
     if found and not found[0].startswith(IN_MEMORY):
         yield found[1]
+
+
+@RULES.refuse(
+    "UM_FLAG_GONE",
+    "the kill-power flag lies in {at}, which Debian 13 has in memory and takes away before the late"
+    " hook looks for it: the UPS is never cut",
+    "set POWERDOWNFLAG /run/nut/killpower",
+)
+def flag_gone(conf: Configuration) -> Iterator[Spot]:
+    """Find a flag that is gone when it counts: /tmp is a file system of its own by default."""
+    found = _flag_spot(conf)
+    leads = any(one.is_primary for one in conf.monitors)
+    if found and leads and found[0].startswith(SWEPT):
+        yield Spot(FILE, found[1].line, SWEPT)
 
 
 @RULES.warn(

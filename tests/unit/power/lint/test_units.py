@@ -117,6 +117,14 @@ def test_the_flag_in_memory_must_stay_writable(tmp_path: Path, text: str, *, bad
     assert ("SD_FLAG_NOT_WRITABLE" in ids(folder)) is bad
 
 
+def test_upsd_may_open_more_where_a_drop_in_lets_it(tmp_path: Path) -> None:
+    files = {**primary(), "upsd.conf": f"{primary()['upsd.conf']}MAXCONN 2048\n"}
+    dropin, text = f"{SYSTEMD}/nut-server.service.d/own.conf", "[Service]\nLimitNOFILE=4096\n"
+
+    assert ids(etc(tmp_path / "a", files, {dropin: text})) == set()
+    assert ids(etc(tmp_path / "b", files, {})) == {"UD_MAXCONN"}
+
+
 def test_a_later_drop_in_wins(tmp_path: Path) -> None:
     again = f"{SYSTEMD}/nut-monitor.service.d/zz.conf"
     folder = etc(

@@ -109,6 +109,15 @@ def test_a_client_is_held_against_its_server(
     assert "UM_WRONG_PASSWORD" in capsys.readouterr().out
 
 
+def test_a_script_that_upsmon_calls_is_read_where_it_lies_beside(good: Path) -> None:
+    (good / "upsmon.conf").write_text(
+        primary()["upsmon.conf"].replace("/usr/sbin/upssched", "/etc/nut/told.sh")
+    )
+    assert main([str(good)]) == 0
+    (good / "told.sh").write_text("#!/bin/sh\nupsmon -c fsd\n")
+    assert main([str(good)]) == 4
+
+
 def test_the_host_itself_is_looked_at(good: Path, tmp_path: Path) -> None:
     flag = tmp_path / "killpower"
     (good / "upsmon.conf").write_text(
