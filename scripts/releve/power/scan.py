@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
 # By these a driver finds its device again after a restart; bus and device numbers change.
 USB_OPTIONS = ("vendorid", "productid", "serial")
-# Of whole series at once, so they tell nothing: "", "000000", "   ", "0123456789".
-NO_SERIAL = re.compile(r"[0\s]*|0?123456789?0?")
+# Of whole series at once, so they tell nothing: "", "000000", "   ", "FFFF", "0123456789".
+NO_SERIAL = re.compile(r"\s*(\S?)\1*\s*|0?123456789?0?")
 CYBERPOWER = "0764"  # its vendor number; it rounds delays down to whole minutes
 SECRET = re.compile(r"password|community", re.IGNORECASE)
 _LINE = re.compile(r'^([A-Za-z0-9_]+):(driver="[^"]*",.*)$')
 _PAIR = re.compile(r'([A-Za-z][A-Za-z0-9_.-]*)(?:="([^"]*)")?(?:,|$)')
-_SAFE = re.compile(r'[^"\\\n]*')  # what the town file takes as an option's value
+# What ups.conf keeps as it is: ASCII but for ", # and backslash. A serial number with other signs
+# reaches no driver whole, and then fits no device.
+_SAFE = re.compile(r"[ !$-\[\]-~]*")
+_OPERATORS = re.compile(r"[](){}.*+?^$|[]")  # of the expression that a driver makes of a value
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +42,20 @@ class Found:
     def title(self) -> str:
         """Who made it and what it is, as far as it says so."""
         said = (self.options.get(key, "").strip() for key in ("vendor", "product", "desc"))
-        return " ".join(word for word in said if word) or self.driver
+        words = " ".join(word for word in said if word) or self.driver
+        return "".join(sign if sign.isprintable() else "?" for sign in words)
 
     @property
     def has_serial(self) -> bool:
         """Whether its serial number tells it from its sisters."""
-        return not NO_SERIAL.fullmatch(self.options.get("serial", ""))
+        serial = self.options.get("serial", "")
+        return not NO_SERIAL.fullmatch(serial) and _SAFE.fullmatch(serial) is not None
 
     @property
     def kept(self) -> dict[str, str]:
         """The settings that its driver needs; no secrets, which are no part of a town file."""
         wanted = {
-            key: value
+            key: _OPERATORS.sub(".", value.strip()) if self.bus == "USB" else value
             for key, value in self.options.items()
             if _SAFE.fullmatch(value)
             and not SECRET.search(key)
@@ -63,7 +69,7 @@ class Found:
 def read(text: str) -> list[Found]:
     """Return the devices in nut-scanner's parsable output, in its order; other lines are noise."""
     found = []
-    for line in text.splitlines():
+    for line in text.split("\n"):  # a name may have other signs that end a line elsewhere
         if not (match := _LINE.match(line.strip())):
             continue
         pairs = dict(_PAIR.findall(match.group(2)))
@@ -87,7 +93,7 @@ def _entry(one: Found, name: str, host: str) -> list[str]:
     lines = [
         f"  {name}:  # {one.title}",
         f"    host: {host}",
-        f"    driver: {one.driver}",
+        f"    driver: {one.driver if _PLAIN.fullmatch(one.driver) else json.dumps(one.driver)}",
         f"    port: {json.dumps(one.port)}",
     ]
     if one.kept:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 from releve.power.scan import Found, entries, read
@@ -59,6 +60,33 @@ def test_sisters_without_serial_numbers_are_named() -> None:
     assert entries([*one, *one], "pve1", []).count("nobody can tell them apart") == 2
     assert "apart" not in entries([*one, *alone], "pve1", [])
     assert "apart" not in entries([*alone, *alone], "pve1", [])
+
+
+@pytest.mark.parametrize(
+    ("serial", "kept"),
+    [
+        ("  G123F45678 ", "G123F45678"),  # a driver leaves blanks out of what the device says
+        ("AS(1)+2*", "AS.1..2."),  # and makes an expression of ours
+        ("FFFFFFFF", None),
+        ("0123456789", None),
+        ("\xff\xff1", None),  # NUT leaves what is not ASCII out of ups.conf
+        ("A#1", None),
+        ("\x1c\x851", None),
+    ],
+)
+def test_a_serial_number_finds_its_device_again_or_is_none(serial: str, kept: str | None) -> None:
+    (one,) = read(EATON.replace("G123F45678", serial))
+
+    assert one.kept.get("serial") == kept
+    assert one.has_serial is (kept is not None)
+
+
+def test_whatever_a_device_calls_itself_is_yaml() -> None:
+    odd = EATON.replace("5P 1550", "\x00\x1c\x85\u2028# 5P").replace("usbhid-ups", "|\tx")
+    offered = yaml.safe_load(entries(read(odd), "pve1", []))
+
+    assert offered["ups"]["ups1"]["driver"] == "|\tx"
+    assert offered["ups"]["ups1"]["options"]["serial"] == "G123F45678"
 
 
 def test_a_value_that_nut_could_not_read_is_left_out() -> None:
