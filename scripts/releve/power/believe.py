@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from releve.power.readings import Readings
 
 VALUES = ("runtime", "charge", "charge_guess", "load", "voltage", "input_voltage")
+LARGEST = 1_000_000  # bytes; what is larger is no dump of a UPS
 UNITS = {"runtime": "s", "charge": "%", "charge_guess": "%", "load": "%", "voltage": "V",
          "input_voltage": "V"}  # fmt: skip
 
@@ -79,7 +80,8 @@ def source_of(target: str) -> Dump:
     file = Path(target)
     if file.is_file():
         try:
-            dump = parse(file.read_bytes())
+            with file.open("rb") as stream:
+                dump = parse(stream.read(LARGEST))
         except OSError as error:
             message = f"{target}: cannot be read ({error.strerror}); give a file that you may read"
             raise InputError(message) from error

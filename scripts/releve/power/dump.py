@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _NAME = r"([A-Za-z][\w-]*(?:\.[\w-]+)+)"
-# "battery.charge: 100", somebody's quotation or table of it, and as upsd itself says it:
+# "battery.charge: 100", somebody's quotation, list or table of it, and as upsd itself says it:
 # VAR ups1 battery.charge "100".
-_PRINTED = re.compile(rf"[\s>]*{_NAME}\s*:(.*)", re.DOTALL)
-_ROW = re.compile(rf"\s*\|?\s*{_NAME}\s*\|([^|]*)\|?\s*", re.DOTALL)
+_PRINTED = re.compile(rf"[\s>*-]*{_NAME}\s*:(.*)", re.DOTALL)
+_ROW = re.compile(rf"[\s|]*{_NAME}\s*\|([^|]*)\|?\s*", re.DOTALL)
 _SPOKEN = re.compile(r'\s*VAR\s+\S+\s+([A-Za-z][\w.-]*)\s+"((?:[^"\\]|\\.)*)"\s*')
 _COMMAND = re.compile(r"\s*(?:#\s*CMD:\s*|CMD\s+\S+\s+)([A-Za-z][\w.-]*)(.*)", re.DOTALL)
 # As `upscmd -l` lists them.
@@ -29,6 +29,7 @@ _LISTED = re.compile(
     r" - (.*)",
     re.DOTALL,
 )
+_LONGEST = 4096  # characters of a line; NUT's own are shorter, and a search takes their square
 _REMARK = re.compile(r"(?:^|\s)#\s*(BAD|COMMENT|NOTE|<-)(.*)", re.DOTALL)
 
 
@@ -55,6 +56,8 @@ def parse(source: str | bytes) -> Dump:
     for name, value in _of_json(text):
         _keep(variables, name, value)
     for line in text.replace("\0", "").splitlines():
+        if len(line) > _LONGEST:
+            continue
         if command := _COMMAND.fullmatch(line) or _LISTED.fullmatch(line):
             remark = _REMARK.search(command[2])
             dead = remark is not None and remark[1] == "BAD"
@@ -90,7 +93,7 @@ def _of_json(text: str) -> Iterator[tuple[str, str]]:
     if not text.lstrip().startswith("{"):
         return
     try:
-        yield from _named(json.loads(text))
+        yield from _named(json.loads(text, parse_int=str, parse_float=str))
     except (ValueError, RecursionError):
         return
 
@@ -99,8 +102,8 @@ def _named(content: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401  # JSON
     for name, value in content.items() if isinstance(content, dict) else ():
         if isinstance(value, dict):
             yield from _named(value)
-        elif isinstance(value, str | int | float) and re.fullmatch(_NAME, name):
-            yield name, str(value)
+        elif isinstance(value, str) and re.fullmatch(_NAME, name):
+            yield name, value
 
 
 def _keep(variables: dict[str, str], name: str, value: str) -> None:

@@ -217,7 +217,7 @@ class _Reader:
             load=load,
             voltage=voltage,
             voltage_per_cell=per_cell,
-            input_voltage=self.value("input.voltage", comma=True),
+            input_voltage=self.input_volts(),
             input_alive=alive,
             transfer_low=self.transfer_low(),
             delay_shutdown=shutdown,
@@ -268,9 +268,14 @@ class _Reader:
         if blind and not self.text("input.voltage") and "NOT_UPS" not in self.warnings:
             self.warn("ST_OB_BLIND")
 
+    def input_volts(self) -> float | None:
+        """Return the input voltage; one below 0 is nonsense, and no sign of a cut."""
+        volts = self.value("input.voltage", comma=True)
+        return volts if volts is not None and volts >= 0 else None
+
     def input_alive(self) -> bool | None:
         """Return whether the input carries mains, where a nominal value says what that is."""
-        volts = self.value("input.voltage", comma=True)
+        volts = self.input_volts()
         nominal = self.value("input.voltage.nominal", comma=True)
         if volts is None or nominal is None or nominal < MAINS_NOMINAL:
             return None
@@ -354,18 +359,16 @@ class _Reader:
         volts = self.measured("battery.voltage", "BV", comma=True)
         if volts is None:
             return None, False
-        nominal = self.value("battery.voltage.nominal", comma=True)
+        nominal = self.value("battery.voltage.nominal", comma=True) or 0
         least, most = BATTERY_NOMINAL
-        if nominal and not least <= volts / nominal <= most:
-            if nominal > CELLS_FROM and LEAST_BATTERY < volts < CELL_MOST:
-                self.warn("BV_PER_CELL")
-                return volts, True
-            self.warn("BV_ABSURD")
-            return None, False
-        if volts <= LEAST_BATTERY:
-            self.warn("BV_ABSURD")
-            return None, False
-        return volts, False
+        fits = nominal <= 0 or least <= volts / nominal <= most
+        if not fits and nominal > CELLS_FROM and LEAST_BATTERY < volts < CELL_MOST:
+            self.warn("BV_PER_CELL")
+            return volts, True
+        if fits and volts > LEAST_BATTERY:
+            return volts, False
+        self.warn("BV_ABSURD")
+        return None, False
 
     def device(self) -> None:
         dates = [self.raw.get(name) for name in ("battery.date", "battery.mfr.date")]

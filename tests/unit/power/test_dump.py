@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from releve.power.commands import battery_tests, cut_of
@@ -29,10 +31,13 @@ def test_upsc_is_read_and_its_noise_is_not() -> None:
         "battery.charge: 100 #COMMENT: never moves",
         "battery.charge: 100       #<- Huh ?",
         "> battery.charge: 100",
+        "- battery.charge: 100",
+        "* battery.charge: 100",
         "battery.charge | 100 |  ",
         "| battery.charge | 100 |",
         '{\n  "battery.charge": "100"\n}\n',
         '{"ups1": {"battery.charge": 100, "error": "none", "clients": []}}',
+        '{"battery.charge": 100, "count": ' + "9" * 5000 + "}",
     ],
 )
 def test_one_value_in_many_spellings(line: str) -> None:
@@ -47,6 +52,7 @@ def test_one_value_in_many_spellings(line: str) -> None:
         ('VAR ups1 ups.model "a \\"b\\" \\\\ c"', 'a "b" \\ c'),
         ("ups.status:", ""),
         ("ups.mfr: Größe", "Größe"),
+        ('{"ups.id": 1.50}', "1.50"),
     ],
 )
 def test_a_value_keeps_what_belongs_to_it(line: str, value: str) -> None:
@@ -83,6 +89,14 @@ def test_the_encoding_does_not_matter(encoding: str) -> None:
     text = "ups.mfr: Größe\r\nbattery.charge: 100\r\n"
 
     assert parse(text.encode(encoding)).variables["battery.charge"] == "100"
+
+
+@pytest.mark.parametrize("line", [" " * 30_000, "ups.id|" + " " * 30_000 + "|x|y"])
+def test_a_line_that_is_no_value_costs_no_time(line: str) -> None:
+    begun = time.process_time()
+
+    assert parse(f"{line}\nbattery.charge: 100\n").variables == {"battery.charge": "100"}
+    assert time.process_time() - begun < 1
 
 
 def test_bytes_of_no_encoding_are_read_too() -> None:

@@ -212,6 +212,7 @@ def test_a_missing_load_is_reckoned_from_the_power() -> None:
         ("2.29", "96", "BV_PER_CELL", True),
         ("2.29", None, None, True),
         ("540.3", "0.0", None, True),
+        ("25.6", "-1.00", None, True),
         ("4.113", "4.180", None, True),
     ],
 )
@@ -235,6 +236,7 @@ def test_a_battery_voltage_is_held_against_its_nominal(
         ("118", "120", "OB", "ST_OB_INPUT_OK"),
         ("606.62", None, "OB", None),
         ("2320", "230", "OB", None),
+        ("-6437.0", "120", "OL", None),  # nonsense, and no sign of a cut
     ],
 )
 def test_the_input_voltage_is_evidence_only_beside_a_nominal(
@@ -243,6 +245,11 @@ def test_the_input_voltage_is_evidence_only_beside_a_nominal(
     found = reading(input_voltage=volts, input_voltage_nominal=nominal, ups_status=status)
 
     assert found.warnings == ((warning,) if warning else ())
+
+
+def test_a_voltage_below_zero_is_none() -> None:
+    assert reading(input_voltage="-6437.0").input_voltage is None
+    assert reading(input_voltage="0.0").input_voltage == 0
 
 
 @pytest.mark.parametrize(
