@@ -23,6 +23,7 @@ from tests.unit.power.small_upsd import SmallUpsd, serving
 
 from releve.power.gate import Config, Outside, look
 from releve.power.gate_checks import checks_of
+from releve.power.lint import rules_upsmon
 from releve.power.lint.verb import main as lint
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr(rules_upsmon, "SWEPT", "/swept/")  # the folder of the test may be in /tmp
     right, pair = authority(tmp_path, "right")
     wrong, _ = authority(tmp_path, "wrong")
     small = SmallUpsd(values=dict(GOOD), logged_in=[OWN, CLIENT], certificate=pair)

@@ -33,6 +33,7 @@ _IDLE = frozenset(
         "sleep",
         "sync",
         "exit",
+        "=",  # as ups.conf has it: NUT takes it for the whole command
         "test",
         "[",
         "notify-send",

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from releve.errors import InputError
+from releve.power.lint import rules_host
 from releve.power.lint.model import FILES, Access, Configuration, Facts
 from releve.power.lint.releases import Release, release_of
 
@@ -35,6 +36,7 @@ def look(conf: Configuration, folder: Path) -> Configuration:
     flag = upsmon.value("POWERDOWNFLAG") if upsmon else None
     runs_as = upsmon.value("RUN_AS_USER") if upsmon else None
     certificates = upsmon.value("CERTPATH") if upsmon else None
+    called = [path for path, _ in rules_host.programs(conf, ("SHUTDOWNCMD", *rules_host.SCRIPTS))]
     facts = Facts(
         live=True,
         release=conf.facts.release,
@@ -44,7 +46,8 @@ def look(conf: Configuration, folder: Path) -> Configuration:
         access={name: found for name in FILES if (found := _access(folder / name))},
         flag_exists=Path(flag).exists() if flag else False,
         run_as_exists=_is_user(runs_as) if runs_as else None,
-        paths={certificates: Path(certificates).is_dir()} if certificates else {},
+        paths={path: _runs(Path(path)) for path in called if path.startswith("/")}
+        | ({certificates: Path(certificates).is_dir()} if certificates else {}),
         scripts=scripts(conf, folder),
     )
     return replace(conf, facts=facts)
@@ -55,12 +58,17 @@ def with_scripts(conf: Configuration, folder: Path) -> Configuration:
     return replace(conf, facts=replace(conf.facts, scripts=scripts(conf, folder, beside=True)))
 
 
+def _runs(path: Path) -> bool:
+    try:
+        return path.is_file() and bool(path.stat().st_mode & 0o111)
+    except (OSError, ValueError):
+        return False
+
+
 def scripts(conf: Configuration, folder: Path, *, beside: bool = False) -> dict[str, str]:
     """Return the text of CMDSCRIPT and of NOTIFYCMD by their paths, as far as they can be read."""
-    found = conf.sched.values.get("CMDSCRIPT") if conf.sched else None
-    told = (conf.upsmon.value("NOTIFYCMD") or "").split() if conf.upsmon else []
     texts: dict[str, str] = {}
-    for name in ((found.value if found else None) or "", *told[:1]):
+    for name, _spot in rules_host.programs(conf, rules_host.SCRIPTS):
         path = folder / Path(name).name if beside else Path(name)
         with contextlib.suppress(OSError, ValueError):
             if path.is_file():

@@ -19,6 +19,7 @@ OLDEST: Release = (2, 8, 0)  # Debian 12's
 DEBIAN_13: Release = (2, 8, 1)  # what a directory is taken to be for, unless it is said
 KEEPS_ORDER: Release = (2, 8, 1)  # of LISTEN lines; before, the last one was bound first
 CPS_DELAYS: Release = (2, 8, 3)  # usbhid-ups has 60 and 120 s of its own for CyberPower
+SAFE_MESSAGES: Release = (2, 8, 4)  # upsmon looks at what a NOTIFYMSG asks for
 _R1, _R2, _R3, _R4, _R5 = ((2, 8, patch) for patch in range(1, 6))
 
 # Directives and events; what is not here is as old as 2.8.0.

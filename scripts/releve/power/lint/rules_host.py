@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from releve.power.lint.model import Configuration
 
 RULES = Rules()
+SCRIPTS = ("NOTIFYCMD", "CMDSCRIPT")  # what they call may stop hosts, or tell of it
 SECRETS = ("ups.conf", "upsd.users", "upsmon.conf")
 DAEMON = "nut"  # Debian's user of drivers, upsd and upsmon
 _WRITE = 0o022
@@ -110,3 +111,41 @@ def stray_flag(conf: Configuration) -> Iterator[Spot]:
     found = conf.upsmon.last("POWERDOWNFLAG") if conf.upsmon else None
     if conf.facts.flag_exists:
         yield Spot("upsmon.conf", found.number if found else 0)
+
+
+@RULES.refuse(
+    "UM_SHUTDOWNCMD_ABSENT",
+    "{at} is no program on this host: SHUTDOWNCMD stops nothing",
+    'write SHUTDOWNCMD "/sbin/shutdown -h +0"',
+)
+def command_absent(conf: Configuration) -> Iterator[Spot]:
+    """Find a command that nobody can run."""
+    yield from _absent(conf, "SHUTDOWNCMD")
+
+
+@RULES.warn(
+    "HS_SCRIPT_ABSENT",
+    "{at} is no program on this host: what it should do or tell is not done",
+    "put it there, owned by root and executable, or name the right one",
+)
+def script_absent(conf: Configuration) -> Iterator[Spot]:
+    """Find a script that nobody can run."""
+    asked = conf.sched is not None and bool(conf.sched.ats)
+    yield from _absent(conf, *(SCRIPTS if asked else SCRIPTS[:1]))
+
+
+def _absent(conf: Configuration, *names: str) -> Iterator[Spot]:
+    for path, spot in programs(conf, names):
+        if conf.facts.paths.get(path) is False:
+            yield spot
+
+
+def programs(conf: Configuration, names: tuple[str, ...]) -> Iterator[tuple[str, Spot]]:
+    """Yield what upsmon and upssched call, without its arguments, and where each is named."""
+    lines = [conf.upsmon.last(name) for name in names] if conf.upsmon else []
+    said = [("upsmon.conf", one.number, one.words[1]) for one in lines if one]
+    if conf.sched and "CMDSCRIPT" in names and (option := conf.sched.values.get("CMDSCRIPT")):
+        said.append(("upssched.conf", option.line, option.value or ""))
+    for file, line, command in said:
+        for path in command.split()[:1]:
+            yield path, Spot(file, line, path)

@@ -17,7 +17,7 @@ from releve.power.lint.rules_ups import is_simulated
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from releve.power.lint.model import Configuration, Monitor, UpsmonConf, User
+    from releve.power.lint.model import Configuration, Monitor, Section, UpsmonConf, User
 
 RULES = Rules()
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:%-]*|::[A-Fa-f0-9.:]*")  # name, IPv4, IPv6
@@ -203,15 +203,34 @@ def not_monitored(conf: Configuration) -> Iterator[Spot]:
     flagged = conf.upsmon is not None and conf.upsmon.last("POWERDOWNFLAG") is not None
     watched = {one.ups.lower() for one in conf.monitors if conf.is_own(one.host)}
     for one in conf.sections if leads and flagged else ():
-        # upsdrvctl makes its entry of a section's first line, and of that keeps driver and port.
-        late = any(option.name == "sdorder" for option in one.options[1:])
-        spared = late and atoi(one.value("sdorder") or "0") < 0
         seen = one.name.lower() in watched or _is_source(conf, one.name.lower())
         cuts = one.driver not in drivers.OURS and not never_cuts(
             one.driver, one.value, conf.release
         )
-        if not seen and not spared and cuts:
+        if not seen and not _spared(one) and cuts:
             yield Spot("ups.conf", one.line, one.name)
+
+
+def _spared(section: Section) -> bool:
+    """Tell whether the late hook passes a device by."""
+    # upsdrvctl makes its entry of a section's first line, and of that keeps driver and port.
+    late = any(option.name == "sdorder" for option in section.options[1:])
+    return late and atoi(section.value("sdorder") or "0") < 0
+
+
+@RULES.refuse(
+    "UC_ALL_SPARED",
+    "[{at}] has sdorder below 0, as each device here: the late hook passes all of them by, and no"
+    " UPS is cut",
+    "leave sdorder out of the section of the UPS that feeds this host",
+)
+def all_spared(conf: Configuration) -> Iterator[Spot]:
+    """Find a primary whose late hook has nothing to do."""
+    leads = any(one.is_primary and conf.is_own(one.host) for one in conf.monitors)
+    real = [one for one in conf.sections if one.driver not in drivers.COPIES | drivers.OURS]
+    if leads and real and all(map(_spared, real)):
+        found = real[0].find("sdorder")
+        yield Spot("ups.conf", found.line if found else real[0].line, real[0].name)
 
 
 def _is_source(conf: Configuration, name: str) -> bool:

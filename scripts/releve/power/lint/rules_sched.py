@@ -46,7 +46,7 @@ def _matches(conf: Configuration, at: At) -> bool:
 def _script(conf: Configuration) -> str | None:
     """Return the text of CMDSCRIPT; None when it is not at hand."""
     found = conf.sched.values.get("CMDSCRIPT") if conf.sched else None
-    return conf.facts.scripts.get(found.value or "") if found else None
+    return conf.facts.scripts.get("".join((found.value or "").split()[:1])) if found else None
 
 
 def stops_site(conf: Configuration, at: At) -> bool:
@@ -175,6 +175,7 @@ def unknown_line(conf: Configuration) -> Iterator[Spot]:
         wrong = [at.line for at in conf.sched.ats if at.command not in known]
         wrong += [at.line for at in conf.sched.starts() if at.second is None]
         wrong += [one.line for one in conf.sched.unknown] + list(conf.sched.broken)
+        wrong += [one.line for one in conf.sched.values.values() if one.value == "="]
         yield from (Spot(FILE, line) for line in sorted({*wrong}))
 
 

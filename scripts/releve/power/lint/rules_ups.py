@@ -61,11 +61,14 @@ def twice(conf: Configuration) -> Iterator[Spot]:
 
 @RULES.refuse(
     "UC_DUP_SECTION_CLASH",
-    "two devices are both called [{at}]: NUT makes one of them and never starts the other",
-    "give each device a name of its own",
+    "two devices are both called [{at}]: NUT serves one of them alone",
+    "give each device a name of its own; upsd minds no capitals",
 )
 def clash(conf: Configuration) -> Iterator[Spot]:
-    """Find two devices in one section."""
+    """Find two devices in one section, or of one name but for capitals (ups_create of conf.c)."""
+    for number, one in enumerate(conf.sections):
+        if one.name.lower() in (other.name.lower() for other in conf.sections[:number]):
+            yield Spot(FILE, one.line, one.name)
     for name, line in conf.ups.repeats if conf.ups else ():
         section = conf.ups.section(name) if conf.ups else None
         for key in ("driver", "port", "serial") if section else ():

@@ -305,6 +305,19 @@ def unknown_directive(upsmon: UpsmonConf) -> Iterator[Spot]:
 
 
 @RULES.warn(
+    "UM_EQUALS",
+    "upsmon takes the equals sign for the value of {at}, and leaves out what follows",
+    'write the name, a blank and the value, as SHUTDOWNCMD "/sbin/shutdown -h +0"',
+)
+@looks.at_upsmon
+def equals(upsmon: UpsmonConf) -> Iterator[Spot]:
+    """Find a line that is written as in ups.conf."""
+    for line in upsmon.settings:
+        if line.words[1] == "=":
+            yield Spot(FILE, line.number, line.words[0])
+
+
+@RULES.warn(
     "UM_LINE_BROKEN",
     "upsmon cannot read this line and goes on without it",
     "a # in quotes needs a backslash before it; passwords are best of A-Z a-z 0-9 _ -",
@@ -313,48 +326,3 @@ def unknown_directive(upsmon: UpsmonConf) -> Iterator[Spot]:
 def broken(upsmon: UpsmonConf) -> Iterator[Spot]:
     """Find a line that the parser gave up."""
     yield from (Spot(FILE, line) for line in upsmon.broken)
-
-
-@RULES.warn(
-    "UM_BAD_FLAG",
-    "NOTIFYFLAG and NOTIFYMSG of NUT {nut} know no {at}",
-    "join SYSLOG, WALL, EXEC or IGNORE with + and no blank, after an event of upsmon.conf(5)",
-)
-def bad_flag(conf: Configuration) -> Iterator[Spot]:
-    """Find a flag or an event that upsmon ignores."""
-    for line in conf.upsmon.settings if conf.upsmon else ():
-        if line.words[0] in ("NOTIFYFLAG", "NOTIFYMSG"):
-            event = releases.with_release(line.words[1], releases.EVENTS)
-            wrong = [] if has_event(conf, line.words[1]) else [event]
-            if line.words[0] == "NOTIFYFLAG":
-                flags = [*line.words[2].split("+"), *line.words[3:]]
-                known = ("SYSLOG", "WALL", "EXEC", "IGNORE")
-                wrong += [one for one in flags if one not in known or one in line.words[3:]]
-            yield from (Spot(FILE, line.number, one) for one in wrong)
-
-
-@RULES.note(
-    "UM_NOTIFYCMD_CUT",
-    "NOTIFYCMD is {at} alone: NUT takes only its first word, or what is in quotes",
-    "write a script and name it, without arguments",
-)
-@looks.at_upsmon
-def notify_cut(upsmon: UpsmonConf) -> Iterator[Spot]:
-    """Find a command that lost its arguments."""
-    found = upsmon.last("NOTIFYCMD")
-    if found and len(found.words) > 2:  # noqa: PLR2004  # the directive and its value
-        yield Spot(FILE, found.number, found.words[1])
-
-
-@RULES.note(
-    "UM_EXEC_WITHOUT_NOTIFYCMD",
-    "an event has EXEC and there is no NOTIFYCMD to execute",
-    "add NOTIFYCMD, or leave EXEC out",
-)
-@looks.at_upsmon
-def exec_nothing(upsmon: UpsmonConf) -> Iterator[Spot]:
-    """Find a call of nothing."""
-    if upsmon.value("NOTIFYCMD") is None:
-        flags = upsmon.all("NOTIFYFLAG")
-        found = [line for line in flags if "EXEC" in line.words[2].split("+")]
-        yield from (Spot(FILE, line.number) for line in found[:1])

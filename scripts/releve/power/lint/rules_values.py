@@ -90,6 +90,18 @@ def off_short(one: Section) -> Iterator[Spot]:
         yield _spot(one, one.find("offdelay"))
 
 
+@RULES.refuse(
+    "UC_OFFDELAY_NEVER",
+    "the off delay of [{at}] is below 0, which takes the command to cut back: the UPS is never cut",
+    "set offdelay to 60 and ondelay to 120",
+)
+@looks.at_each_device
+def off_never(one: Section) -> Iterator[Spot]:
+    """Find a delay that HID's power devices take for no cut at all."""
+    if one.driver in drivers.ON_DEFAULT and (_number(one, "offdelay") or 0) < 0:
+        yield _spot(one, one.find("offdelay"))
+
+
 @RULES.warn(
     "UC_CPS_OFFDELAY_NOT_60",
     "[{at}] is a CyberPower, which rounds its delays down to whole minutes: under 60 s means now",
@@ -278,6 +290,13 @@ def measured_frozen(one: Section) -> Iterator[Spot]:
         found = one.find(f"override.{name}")
         if found:
             yield _spot(one, found, f"{one.name}:{found.name}")
+
+
+RULES.warn(
+    "UC_RUNTIME_LOW_SHORT",
+    "battery.runtime.low of [{at}] is less than a minute: no host stops in that",
+    "take the threshold from the budget; it is in seconds",
+)(_runtimes_that(lambda seconds: 0 < seconds < MINUTE))
 
 
 RULES.warn(

@@ -60,7 +60,7 @@ def test_good_inputs_are_taken() -> None:
     assert primary(addresses=["192.0.2.10", "2001:db8::10"], firewall_also=["2001:db8::/64"]) == []
     assert primary(clients=[CLIENT | {"guests": [GUEST], "host_rule": None, "paths": []}]) == []
     assert primary(batteries={"ups2": None, "ups3": 900}, guests=[GUEST | {"vmid": 101}]) == []
-    assert primary(devices=device(options={"offdelay": -1, "override.battery.packs": 0.5})) == []
+    assert primary(devices=device(options={"pollfreq": 30, "override.battery.packs": 0.5})) == []
     assert primary(clients=[], remote=[REMOTE | {"server": "2001:db8::9"}]) == []
     assert secondary() == []
     assert secondary(monitors=[MONITOR, MONITOR | {"server": "nas.example.org"}]) == []

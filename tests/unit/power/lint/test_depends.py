@@ -39,3 +39,51 @@ def test_upsd_opens_what_it_needs_and_what_it_may(most: int, *, refused: bool) -
     files = changed(primary(), "upsd.conf", "", f"MAXCONN {most}\n")
 
     assert ids(files) == ({"UD_MAXCONN"} if refused else set())
+
+
+@pytest.mark.parametrize(
+    ("message", "crashes"),
+    [
+        ("UPS %s on battery", False),
+        ("100%% of %s", False),
+        ("UPS %s at 100%", False),
+        ("on battery", False),
+        ("%1$s, I say %1$s", False),
+        ("UPS %s since %s", True),
+        ("%d of %-10s", True),
+        ("%n", True),
+    ],
+)
+def test_a_message_names_the_ups_once(message: str, *, crashes: bool) -> None:
+    files = changed(primary(), "upsmon.conf", "", f'NOTIFYMSG ONBATT "{message}"\n')
+
+    assert ("UM_NOTIFYMSG_CRASH" in ids(files)) is crashes
+    assert "UM_NOTIFYMSG_CRASH" not in ids(files, Facts(release=(2, 8, 4)))
+    never = changed(files, "upsmon.conf", "NOTIFYMSG ONBATT", "NOTIFYMSG ECO")
+    assert "UM_NOTIFYMSG_CRASH" not in ids(never)  # of NUT 2.8.3
+
+
+def test_a_file_that_is_written_as_ups_conf_stops_nothing() -> None:
+    files = changed(primary(), "upsmon.conf", "SHUTDOWNCMD ", "SHUTDOWNCMD = ")
+    assert {"UM_SHUTDOWNCMD_NOOP", "UM_EQUALS"} <= ids(files)
+    timers = changed(primary(), "upssched.conf", "CMDSCRIPT ", "CMDSCRIPT = ")
+    assert "US_UNKNOWN_LINE" in ids(timers)
+
+
+def test_two_names_that_differ_in_capitals_are_one_to_upsd() -> None:
+    second = "\n[UPS1]\n  driver = usbhid-ups\n  port = auto\n  serial = b\n"
+
+    assert "UC_DUP_SECTION_CLASH" in ids(changed(primary(), "ups.conf", "", second))
+    assert "UC_DUP_SECTION_CLASH" not in ids(
+        changed(primary(), "ups.conf", "", second.replace("UPS1", "UPS2"))
+    )
+
+
+def test_a_device_is_spared_where_another_one_is_cut() -> None:
+    twice = "\n[ups2]\n  driver = snmp-ups\n  port = 192.0.2.7\n  sdorder = -1\n"
+    files = changed(primary(), "ups.conf", "", twice)
+
+    assert "UC_ALL_SPARED" not in ids(files)
+    assert "UC_ALL_SPARED" in ids(
+        changed(files, "ups.conf", "port = auto", "port = auto\nsdorder = -1")
+    )

@@ -134,6 +134,23 @@ def test_the_host_itself_is_looked_at(good: Path, tmp_path: Path) -> None:
     assert with_flag - ids == {"HS_KILLPOWER_STRAY"}
 
 
+def test_what_upsmon_calls_is_looked_for_on_the_host(good: Path, tmp_path: Path) -> None:
+    stop = tmp_path / "stop.sh"
+    (good / "upsmon.conf").write_text(
+        primary()["upsmon.conf"].replace("/sbin/shutdown -h +0", f"{stop} now")
+    )
+    conf = read_directory(good)
+
+    def absent() -> bool:
+        return "UM_SHUTDOWNCMD_ABSENT" in {one.id for one in judge(look(conf, good)).findings}
+
+    assert absent()
+    stop.write_text("#!/bin/sh\n/sbin/poweroff\n")
+    assert absent()
+    stop.chmod(0o755)
+    assert not absent()
+
+
 def test_the_command_says_the_same(good: Path) -> None:
     (good / "nut.conf").write_text("MODE=none\n")
 
