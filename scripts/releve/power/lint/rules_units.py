@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from releve.power.lint import cuts
 from releve.power.lint.finding import Rules, Spot
 from releve.power.lint.units import DAEMONS, GUESTS, Setting, has_word, words
 
@@ -33,8 +34,9 @@ HARMLESS = frozenset(
     ]
 )  # fmt: skip
 JUDGED = frozenset(
-    ["Environment", "ExecStart", "InaccessiblePaths", "PrivateTmp", "ProtectSystem",
-     "ReadOnlyPaths", "ReadWritePaths", "User"]
+    ["DeviceAllow", "DevicePolicy", "Environment", "ExecStart", "InaccessiblePaths",
+     "PrivateDevices", "PrivateNetwork", "PrivateTmp", "ProtectSystem", "ReadOnlyPaths",
+     "ReadWritePaths", "User"]
 )  # fmt: skip
 
 
@@ -137,6 +139,32 @@ def _shuts(found: Setting, flag: str) -> bool:
         return False
     shut = ("/usr/", "/boot/", "/efi/") + (("/etc/",) if value == "full" else ())
     return value == "strict" or flag.startswith(shut)
+
+
+@RULES.refuse(
+    "SD_SHUT_OFF",
+    "the drop-in shuts its program off from what it needs ({at}): no UPS is seen",
+    "remove it; DeviceAllow=char-usb_device rw lets a driver at its cable under DevicePolicy",
+)
+def shut_off(conf: Configuration) -> Iterator[Spot]:
+    """Find a driver without its cable, and a daemon alone in a network of its own."""
+    network = [cuts.over_network(one.driver, one.value("port") or "") for one in conf.sections]
+    cable = not network or not all(network)
+    for service in SERVICES if conf.units else ():
+        driver = service.startswith("nut-driver")
+        keys = ("PrivateDevices", "DevicePolicy") if driver and cable else ()
+        alone = ("PrivateNetwork",) if not driver or any(network) else ()
+        for key in (*keys, *alone):
+            found = conf.units.last(service, key) if conf.units else None
+            if found and _keeps_off(conf, found):
+                yield _spot(found, f"{key}={found.value}")
+
+
+def _keeps_off(conf: Configuration, found: Setting) -> bool:
+    allowed = conf.units is not None and conf.units.last(found.unit, "DeviceAllow")
+    if found.key == "DevicePolicy":
+        return found.value in ("closed", "strict") and not allowed
+    return found.value.lower() not in SERVES_NOTHING
 
 
 @RULES.refuse(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SYSTEMD = "systemd/system"
 DROPIN = f"{SYSTEMD}/nut-monitor.service.d/own.conf"
 GUESTS = f"{SYSTEMD}/pve-guests.service.d/own.conf"
+DRIVER = f"{SYSTEMD}/nut-driver@.service.d/own.conf"
 ON_DISK = {
     **primary(), "upsmon.conf": primary()["upsmon.conf"].replace("/run/nut/kill", "/etc/kill"),
 }  # fmt: skip
@@ -63,6 +64,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str | None]]] = {
     "SD_OTHER_PROGRAM": (primary(), {DROPIN: "[Service]\nExecStart=\nExecStart=/opt/mon -D\n"}),
     "SD_MONITOR_WITHOUT_ROOT": (primary(), {DROPIN: "[Service]\nUser=nut\n"}),
     "SD_FLAG_NOT_WRITABLE": (ON_DISK, {DROPIN: "[Service]\nProtectSystem=full\n"}),
+    "SD_SHUT_OFF": (primary(), {DRIVER: "[Service]\nPrivateDevices=yes\n"}),
     "SD_GUESTS_UNWAITED": (secondary(), {GUESTS: "[Unit]\nDescription=x\n"}),
     "SD_IGNORED": (primary(), {DROPIN: "[Service]\nRestart always\n"}),
     "SD_NOT_JUDGED": (primary(), {DROPIN: "[Service]\nExecStartPre=/bin/sleep 30\n"}),
@@ -115,6 +117,35 @@ def test_the_flag_in_memory_must_stay_writable(tmp_path: Path, text: str, *, bad
     folder = etc(tmp_path, primary(), {DROPIN: f"[Service]\n{text}"})
 
     assert ("SD_FLAG_NOT_WRITABLE" in ids(folder)) is bad
+
+
+@pytest.mark.parametrize(
+    ("unit", "text", "bad"),
+    [
+        ("nut-driver@ups1", "PrivateDevices=true\n", True),
+        ("nut-driver@", "PrivateDevices=no\n", False),
+        ("nut-driver@", "DevicePolicy=closed\n", True),
+        ("nut-driver@", "DevicePolicy=closed\nDeviceAllow=char-usb_device rw\n", False),
+        ("nut-driver@", "DevicePolicy=auto\n", False),
+        ("nut-driver@", "PrivateNetwork=yes\n", False),  # by a cable
+        ("nut-server", "PrivateNetwork=yes\n", True),
+        ("nut-server", "PrivateDevices=yes\n", False),
+        ("nut-monitor", "PrivateNetwork=yes\n", True),
+    ],
+)
+def test_a_daemon_reaches_what_it_needs(tmp_path: Path, unit: str, text: str, *, bad: bool) -> None:
+    folder = etc(tmp_path, primary(), {f"{SYSTEMD}/{unit}.service.d/a.conf": f"[Service]\n{text}"})
+
+    assert ("SD_SHUT_OFF" in ids(folder)) is bad
+
+
+def test_a_card_on_the_network_needs_no_cable(tmp_path: Path) -> None:
+    card = "[ups1]\n driver = snmp-ups\n port = 192.0.2.7\n"
+    files = {**primary(), "ups.conf": card}
+
+    for text, bad in (("PrivateDevices=yes", False), ("PrivateNetwork=yes", True)):
+        folder = etc(tmp_path / text, files, {DRIVER: f"[Service]\n{text}\n"})
+        assert ("SD_SHUT_OFF" in ids(folder)) is bad
 
 
 def test_upsd_may_open_more_where_a_drop_in_lets_it(tmp_path: Path) -> None:
