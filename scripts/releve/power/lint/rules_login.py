@@ -9,7 +9,8 @@ import re
 from typing import TYPE_CHECKING
 
 from releve.power.lint import drivers, looks
-from releve.power.lint.cuts import never_cuts
+from releve.power.lint.address import address_of
+from releve.power.lint.cuts import COPIES, never_cuts
 from releve.power.lint.finding import Rules, Spot
 from releve.power.lint.parse import atoi, nut_lines
 from releve.power.lint.rules_ups import is_simulated
@@ -144,8 +145,13 @@ def nobody_listens(conf: Configuration) -> Iterator[Spot]:
 def host_invalid(conf: Configuration) -> Iterator[Spot]:
     """Find a place that nobody filled in, or that is written as a URL."""
     for one in conf.monitors:
-        if not _HOST.fullmatch(one.host) or one.port == "0":
+        if not _HOST.fullmatch(one.host) or _is_half_an_address(one.host) or one.port == "0":
             yield Spot(FILE, one.line, one.system)
+
+
+def _is_half_an_address(host: str) -> bool:
+    """Tell whether a host looks like an address of version 4 and is none, as 192.0.2.300."""
+    return re.fullmatch(r"[0-9]+(\.[0-9]+){3}", host) is not None and address_of(host) is None
 
 
 @RULES.refuse(
@@ -227,7 +233,7 @@ def _spared(section: Section) -> bool:
 def all_spared(conf: Configuration) -> Iterator[Spot]:
     """Find a primary whose late hook has nothing to do."""
     leads = any(one.is_primary and conf.is_own(one.host) for one in conf.monitors)
-    real = [one for one in conf.sections if one.driver not in drivers.COPIES | drivers.OURS]
+    real = [one for one in conf.sections if one.driver not in COPIES | drivers.OURS]
     if leads and real and all(map(_spared, real)):
         found = real[0].find("sdorder")
         yield Spot("ups.conf", found.line if found else real[0].line, real[0].name)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from releve.power.lint import cuts, drivers, looks, releases
 from releve.power.lint.driver_values import MIBS
 from releve.power.lint.finding import Rules, Spot
-from releve.power.lint.parse import atoi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -121,10 +120,10 @@ def port_auto(one: Section) -> Iterator[Spot]:
 )
 def port_twice(conf: Configuration) -> Iterator[Spot]:
     """Find two drivers on one line."""
-    taken: set[str] = set()
+    taken: set[str | None] = set()
     for one in conf.sections:
         found = one.find("port") if one.driver in drivers.SERIAL else None
-        if found and found.value and found.value.startswith("/dev/"):
+        if found and (found.value or "").startswith("/dev/"):
             if found.value in taken:
                 yield Spot(FILE, found.line, one.name)
             taken.add(found.value)
@@ -237,6 +236,19 @@ def global_ignored(conf: Configuration) -> Iterator[Spot]:
         if one.name not in drivers.GLOBAL:
             shown = one.shown and (one.value is not None or _is_some_option(one.name))
             yield Spot(FILE, one.line, one.name if shown else "this line")
+
+
+@RULES.refuse(
+    "UC_DRIVERPATH_OTHER",
+    "upsdrvctl looks for drivers in {at}, and Debian's are in /lib/nut: none is started, none cuts",
+    "leave driverpath out",
+)
+def drivers_elsewhere(conf: Configuration) -> Iterator[Spot]:
+    """Find the folder of a NUT that somebody built himself."""
+    for one in conf.ups.globals if conf.ups and conf.sections else ():
+        path = (one.value or "").rstrip("/").removeprefix("/usr")
+        if one.name == "driverpath" and path != "/lib/nut":
+            yield Spot(FILE, one.line, one.value or "")
 
 
 @RULES.refuse(
@@ -376,19 +388,3 @@ def default_community(one: Section) -> Iterator[Spot]:
     if one.driver == "snmp-ups" and version != "v3" and community in ("public", "private"):
         found = one.find("community")
         yield Spot(FILE, found.line if found else one.line, one.name)
-
-
-@RULES.warn(
-    "UC_POLL_SLOW",
-    "the driver looks at the UPS only every {at} s",
-    "set pollinterval to 2",
-)
-def poll_slow(conf: Configuration) -> Iterator[Spot]:
-    """Find a driver that sleeps through a cut."""
-    every = [
-        *(conf.ups.globals if conf.ups else ()),
-        *(o for s in conf.sections for o in s.options),
-    ]
-    for one in every:
-        if one.name == "pollinterval" and atoi(one.value or "") > 10:  # noqa: PLR2004  # seconds
-            yield Spot(FILE, one.line, str(atoi(one.value or "")))

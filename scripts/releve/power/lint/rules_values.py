@@ -45,12 +45,22 @@ def _spot(section: Section, option: Option | None, at: str = "") -> Spot:
 )
 def poll_invalid(conf: Configuration) -> Iterator[Spot]:
     """Find what drivers/main.c calls fatal."""
-    for one in [
-        *(conf.ups.globals if conf.ups else ()),
-        *(o for s in conf.sections for o in s.options),
-    ]:
+    for one in conf.driver_options:
         if one.name == "pollinterval" and one.value is not None and atoi(one.value) <= 0:
             yield Spot(FILE, one.line)
+
+
+@RULES.warn(
+    "UC_POLL_SLOW",
+    "the driver looks at the UPS only every {at} s",
+    "set pollinterval to 2",
+)
+def poll_slow(conf: Configuration) -> Iterator[Spot]:
+    """Find a driver that sleeps through a cut."""
+    for one in conf.driver_options:
+        seconds = atoi(one.value or "") if one.name == "pollinterval" else 0
+        if seconds > 10:  # noqa: PLR2004
+            yield Spot(FILE, one.line, str(seconds))
 
 
 @RULES.refuse(

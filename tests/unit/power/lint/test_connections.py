@@ -160,6 +160,8 @@ def test_an_address_of_version_6_has_one_form() -> None:
         ("ups1@2001:db8::1", False),  # upsmon splits at the first colon
         ("ups1@", False),
         ("ups1@http://192.0.2.1", False),
+        ("ups1@192.0.2.300", False),
+        ("ups1@xxx.xxx.xxx.xxx", True),  # who made it public has taken the address out
     ],
 )
 def test_a_place_is_split_as_upsmon_splits_it(system: str, valid: bool) -> None:

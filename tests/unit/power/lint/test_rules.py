@@ -47,6 +47,8 @@ EXAMPLES: dict[str, tuple[str, str, str]] = {
     "UC_USER_OTHER": ("ups.conf", "", "  user = uucp\n"),
     "UC_LINE_IGNORED": ("ups.conf", "", "  two words\n"),
     "UC_GLOBAL_IGNORED": ("ups.conf", "pollinterval = 2", "pollinterval = 2\noffdelay = 90"),
+    "UC_DRIVERPATH_OTHER": ("ups.conf", "pollinterval = 2",
+                            "pollinterval = 2\ndriverpath = /usr/local/ups/bin"),
     "UC_DUMMY_AS_SOURCE": ("ups.conf", "driver = usbhid-ups\n  port = auto",
                            "driver = dummy-ups\n  port = ups.dev"),
     "UC_DUMMY_BESIDE": ("ups.conf", "", "\n[test]\n  driver = dummy-ups\n  port = ups.dev\n"),
