@@ -304,6 +304,95 @@ CASES: dict[str, Case] = {
         sched("AT ONBATT * EXECUTE onbatt\nAT ONLINE * EXECUTE online\nAT NOCOMM * EXECUTE gone\n"),
         "ok",
     ),
+    # --- what public sets and guides have besides -------------------------------------------------
+    "a heredoc, pasted whole": Case(
+        more("upsd.users", "EOF\nchown root:nut /etc/nut/upsd.users\n"), "warn", "UU_UNKNOWN_KEY"
+    ),
+    "another program's file": Case(
+        whole("nut.conf", '{\n "server": {"port": 9000}\n}\n'), "refuse", "NC_MODE_MISSING"
+    ),
+    "typographic quotes": Case(
+        command("\xe2\x80\x9c/sbin/shutdown -h now\xe2\x80\x9d"), "warn",
+        "UM_SHUTDOWN_PLUS_ONE_MINUTE",
+    ),
+    "a stop that only writes": Case(command('"/usr/bin/sync"'), "refuse", "UM_SHUTDOWNCMD_NOOP"),
+    "quotes that end too early": Case(
+        command("\"/bin/sh -c 'ssh -l \"root\" 192.0.2.4 poweroff'\""), "refuse",
+        "UM_SHUTDOWNCMD_NOOP",
+    ),
+    "written as ups.conf": Case(
+        swap("upsmon.conf", "SHUTDOWNCMD ", "SHUTDOWNCMD = "), "refuse",
+        "UM_SHUTDOWNCMD_NOOP UM_EQUALS",
+    ),
+    "a directive that is none": Case(
+        more("upsmon.conf", "MINSUPPLY 5\n"), "warn", "UM_UNKNOWN_DIRECTIVE"
+    ),
+    "three on hiddev, told apart": Case(
+        {
+            **more("upsmon.conf", WATCHED + WATCHED.replace("ups2", "ups3")),
+            "ups.conf": "".join(
+                UPS.replace("ups1", f"ups{one}").replace("auto", f"/dev/usb/hiddev{one}")
+                + f" serial = 4B12{one}\n"
+                for one in (1, 2, 3)
+            ),
+        },
+        "ok",
+    ),
+    "a bus of one digit": Case(more("ups.conf", " bus = 1\n"), "refuse", "UC_OPTION_VALUE"),
+    "a vendor as in C": Case(more("ups.conf", " vendorid = 0x51d\n"), "refuse", "UC_OPTION_VALUE"),
+    "a subdriver alone": Case(
+        whole(
+            "ups.conf", f"[ups1]\n driver = nutdrv_qx\n port = auto\n subdriver = cypress\n{QX}"
+        ),
+        "refuse", "UC_OPTION_VALUE",
+    ),
+    "blazer, off for long": Case(
+        whole(
+            "ups.conf",
+            f"[ups1]\n driver = blazer_usb\n port = auto\n offdelay = 600\n ondelay = 5\n{QX}",
+        ),
+        "ok",
+    ),
+    "an off delay of -1": Case(
+        swap("ups.conf", "offdelay = 60", "offdelay = -1"), "refuse",
+        "UC_OFFDELAY_NEVER UC_OFFDELAY_SHORT",
+    ),
+    "minutes for seconds": Case(
+        more("ups.conf", " ignorelb\n override.battery.charge.low = 30\n"
+             " override.battery.runtime.low = 5\n"),
+        "warn", "UC_RUNTIME_LOW_SHORT",
+    ),
+    "a NUT of one's own build": Case(
+        whole("ups.conf", f"driverpath = /usr/local/ups/bin\n{UPS}"), "refuse",
+        "UC_DRIVERPATH_OTHER",
+    ),
+    "a driver that nobody cuts": Case(
+        more("ups.conf", " sdorder = -1\n"), "refuse", "UC_ALL_SPARED"
+    ),
+    "a test left in": Case(
+        more("ups.conf", "[test]\n driver = dummy-ups\n port = test.dev\n"), "warn",
+        "UC_DUMMY_BESIDE",
+    ),
+    "a flag that is swept away": Case(
+        swap("upsmon.conf", "/run/nut/", "/tmp/"), "refuse", "UM_FLAG_GONE"  # noqa: S108
+    ),
+    "a message that stops": Case(
+        more("upsmon.conf", 'NOTIFYCMD "/sbin/upsmon -c fsd"\nNOTIFYFLAG ONBATT EXEC\n'), "refuse",
+        "UM_NOTIFYCMD_STOPS",
+    ),
+    "a message that stops at a low battery": Case(
+        more("upsmon.conf", 'NOTIFYCMD "/sbin/upsmon -c fsd"\nNOTIFYFLAG LOWBATT EXEC\n'), "ok"
+    ),
+    "a message with its time": Case(
+        more("upsmon.conf", 'NOTIFYMSG ONBATT "%s: on battery since %s"\n'), "refuse",
+        "UM_NOTIFYMSG_CRASH",
+    ),
+    "MAXCONN of a large site": Case(more("upsd.conf", "MAXCONN 4096\n"), "refuse", "UD_MAXCONN"),
+    "MAXAGE in haste": Case(more("upsd.conf", "MAXAGE 3\n"), "warn", "UD_MAXAGE_SHORT"),
+    "a client of half an address": Case(
+        {**CLIENT, "upsmon.conf": CLIENT["upsmon.conf"].replace("192.0.2.11", "192.0.2.300")},
+        "refuse", "UM_HOST_INVALID",
+    ),
 }  # fmt: skip
 
 
