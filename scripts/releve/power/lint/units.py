@@ -79,6 +79,8 @@ def read_units(folder: Path) -> Units:
             guests = guests or unit == GUESTS
             if path.parent == place and _is_mask(path):
                 masked[unit] = shown
+            elif not path.is_file():  # in a copy of /etc a link may lead to what was left behind
+                continue
             elif path.suffix not in (".conf", ".service", ".target"):
                 ignored.append((shown, 0))
             else:
@@ -118,7 +120,7 @@ def _is_mask(path: Path) -> bool:
     """Tell whether a unit is masked: it leads nowhere, or is empty."""
     if path.is_symlink():
         return path.readlink() == _NOWHERE
-    return path.stat().st_size == 0
+    return path.is_file() and path.stat().st_size == 0
 
 
 def _text(path: Path) -> str:

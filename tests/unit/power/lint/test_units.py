@@ -156,6 +156,14 @@ def test_upsd_may_open_more_where_a_drop_in_lets_it(tmp_path: Path) -> None:
     assert ids(etc(tmp_path / "b", files, {})) == {"UD_MAXCONN"}
 
 
+def test_a_link_that_leads_out_of_the_copy_is_passed_by(tmp_path: Path) -> None:
+    folder = etc(tmp_path, primary(), {DROPIN: "[Service]\nUser=nut\n"})
+    (folder / SYSTEMD / "nut-monitor.service").symlink_to("/srv/nowhere/nut-monitor.service")
+    (folder / SYSTEMD / "nut-server.service").symlink_to("nut-server.service")
+
+    assert ids(folder) == {"SD_MONITOR_WITHOUT_ROOT"}
+
+
 def test_a_later_drop_in_wins(tmp_path: Path) -> None:
     again = f"{SYSTEMD}/nut-monitor.service.d/zz.conf"
     folder = etc(
