@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from releve.power.lint import releases
 from releve.power.lint.finding import Rules, Spot
 from releve.power.lint.rules_upsmon import has_event
-from releve.power.lint.script import stops, stops_as_root_only
+from releve.power.lint.script import stops, stops_as_root_only, waits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -227,7 +227,7 @@ def blip(conf: Configuration) -> Iterator[Spot]:
 def _goes_through(conf: Configuration, at: At, end: str) -> bool:
     """Tell whether what a line begins happens even when `end` comes a second later."""
     if at.command == "EXECUTE":
-        return True
+        return not waits(_script(conf) or "", at.first)
     if at.command != "START-TIMER" or at.second is None or _swapped(at) or conf.sched is None:
         return False
     ended = [
@@ -262,7 +262,8 @@ def notify_stops(conf: Configuration) -> Iterator[Spot]:
     as_root = conf.upsmon.value("RUN_AS_USER") == "root"
     for event in ENDS:
         may = as_root or not stops_as_root_only(text, event)
-        if conf.upsmon.executes(event) and may and stops(text, event):
+        now = stops(text, event) and not waits(text, event)
+        if conf.upsmon.executes(event) and may and now:
             yield Spot("upsmon.conf", found.number, event)
 
 

@@ -15,6 +15,8 @@ _STOPPING = re.compile(
 )
 # Works for the user that upssched runs as, too: upsmon, another's rights, another host's.
 _BY_ANYBODY = re.compile(r"-c\s+[\"']?fsd\b|\b(?:sudo|doas|pkexec|ssh)\b")
+_WAITS = re.compile(r"(?<![\w-])sleep\s")
+_LOOKS = re.compile(r"(?<![\w-])(?:if|while|until|\[|test|grep)\s")
 _SAID = re.compile(r"(?<![\w-])(?:logger|echo|printf|wall|mail|notify-send)\b[^;&|\n]*")
 _CASE = re.compile(r"\(?([^()]+)\)(.*)")
 _FUNCTION = re.compile(r"(?:function\s+)?([A-Za-z_][\w-]*)\s*(?:\(\s*\)\s*)?\{(.*)")
@@ -45,6 +47,15 @@ def stops_as_root_only(text: str, name: str) -> bool:
     done = _done(text, name)
     found = isinstance(done, str) and _STOPPING.search(done) is not None
     return found and _BY_ANYBODY.search(str(done)) is None
+
+
+def waits(text: str, name: str) -> bool:
+    """Tell whether a script, called with a name, waits and looks again before it stops hosts."""
+    done = _done(text, name)
+    stop = _STOPPING.search(done) if isinstance(done, str) else None
+    before = str(done)[: stop.start()] if stop else ""
+    wait = _WAITS.search(before)
+    return wait is not None and _LOOKS.search(before, wait.end()) is not None
 
 
 def _done(text: str, name: str) -> str | bool | None:

@@ -24,6 +24,19 @@ def test_a_script_in_place_of_upssched_may_not_stop_the_site_at_once() -> None:
     assert "UM_NOTIFYCMD_STOPS" not in ids(unknown)
 
 
+def test_a_script_that_waits_and_asks_before_it_stops_is_no_blip() -> None:
+    path = "/usr/local/lib/releve/power-timer"
+    at_once = 'case "$1$NOTIFYTYPE" in\n *ONBATT) upsmon -c fsd ;;\nesac\n'
+    asks = at_once.replace("upsmon", "sleep 300\n upsc u ups.status | grep OB && upsmon")
+    timer = changed(primary(), "upssched.conf", "", "AT ONBATT * EXECUTE gone-ONBATT\n")
+    told = changed(primary(), "upsmon.conf", "/usr/sbin/upssched", path)
+
+    for files, rule in ((timer, "US_BLIP_SHUTS_DOWN"), (told, "UM_NOTIFYCMD_STOPS")):
+        for text in (at_once, asks.replace("| grep OB &&", ";"), asks.replace("sleep 300", "")):
+            assert rule in ids(files, Facts(scripts={path: text}))
+        assert rule not in ids(files, Facts(scripts={path: asks}))
+
+
 def test_a_simulated_ups_that_is_watched_is_no_bystander() -> None:
     beside = "\n[test]\n  driver = dummy-ups\n  port = ups.dev\n"
     files = changed(primary(), "ups.conf", "", beside)
