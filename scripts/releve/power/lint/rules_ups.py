@@ -65,9 +65,11 @@ def twice(conf: Configuration) -> Iterator[Spot]:
 )
 def clash(conf: Configuration) -> Iterator[Spot]:
     """Find two devices in one section, or of one name but for capitals (ups_create of conf.c)."""
-    for number, one in enumerate(conf.sections):
-        if one.name.lower() in (other.name.lower() for other in conf.sections[:number]):
+    seen: set[str] = set()
+    for one in conf.sections:
+        if one.name.lower() in seen:
             yield Spot(FILE, one.line, one.name)
+        seen.add(one.name.lower())
     for name, line in conf.ups.repeats if conf.ups else ():
         section = conf.ups.section(name) if conf.ups else None
         for key in ("driver", "port", "serial") if section else ():

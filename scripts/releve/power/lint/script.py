@@ -83,7 +83,8 @@ def _run(code: str, variables: dict[str, str], functions: dict[str, str]) -> str
         code = re.sub(
             r"\$\{?([A-Za-z_]\w*)\}?", lambda found: variables.get(found[1], found[0]), code
         )
-        called = [functions[word] for word in re.findall(r"[\w-]+", code) if word in functions]
+        words = {*re.findall(r"[\w-]+", code)}
+        called = [body for word, body in functions.items() if word in words]
         code += "\n" + "\n".join(called)
         functions = {key: body for key, body in functions.items() if body not in called}
     return _SAID.sub("", code)

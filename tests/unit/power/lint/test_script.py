@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from releve.power.lint.script import stops, stops_as_root_only
@@ -115,6 +117,15 @@ def test_another_language_is_not_taken_for_a_shell() -> None:
 @pytest.mark.parametrize("word", ["fsd", '"fsd"', "'fsd'"])
 def test_a_forced_shutdown_may_be_quoted(word: str) -> None:
     assert stops(f"case $1 in\n x) /sbin/upsmon -c {word} ;;\nesac\n", "x") is True
+
+
+def test_a_function_that_is_called_often_costs_no_time() -> None:
+    function = "x() {\n" + "true\n" * 4000 + "upsmon -c fsd\n}\n"
+    text = f"{function}case $1 in\na)\n" + "x\n" * 4000 + ";;\nesac\n"
+    begun = time.process_time()
+
+    assert stops(text, "a")
+    assert time.process_time() - begun < 2
 
 
 def test_functions_that_call_each_other_end() -> None:
