@@ -3,7 +3,8 @@
 Either looked up here, on the host itself, or read from a JSON file that somebody gathered there:
 `{"live": true, "addresses": ["192.0.2.1"], "names": ["pve1"], "drivers": ["usbhid-ups"], "files":
 {"upsmon.conf": {"mode": "0640", "owner": "root", "group": "nut"}}, "kill_power_flag": false,
-"run_as_exists": true, "nut": "2.8.1"}`, each key of which may be absent: then it is not known.
+"run_as_exists": true, "paths": {"/sbin/shutdown": true}, "nut": "2.8.1"}`, each key of which may be
+absent: then it is not known.
 """
 
 from __future__ import annotations

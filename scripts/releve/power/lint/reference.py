@@ -28,10 +28,11 @@ wrong host, a driver would not start, or a blip would stop the site | 4 |
 | `note` | worth knowing | 0 |
 
 A file that is not in DIR is not judged; with `--host` it is missing. What only the host knows
-(addresses, modes and owners of files, drivers, a kill-power flag) is judged with `--host` or with
-`--facts FILE`, a JSON file gathered there. With `--server DIR` the MONITOR lines of a client are
-held against the files of its server. `--nut 2.8.0` (Debian 12) or another release since then says
-which NUT reads the files; `--host` asks it, and a file of facts may say it (`"nut": "2.8.4"`).
+(addresses, modes and owners of files, drivers, programs that are called, a kill-power flag) is
+judged with `--host` or with `--facts FILE`, a JSON file gathered there. With `--server DIR` the
+MONITOR lines of a client are held against the files of its server. `--nut 2.8.0` (Debian 12) or
+another release since then says which NUT reads the files; `--host` asks it, and a file of facts may
+say it (`"nut": "2.8.4"`).
 
 DIR may be a copy of `/etc` or of `/`, too: then the drop-ins of NUT's units, masks among them, are
 judged with NUT's files (`systemd/system/nut-*.d`), as `--host` does. What the linter cannot know:
