@@ -222,10 +222,10 @@ def flag_on_disk(conf: Configuration) -> Iterator[Spot]:
     "set POWERDOWNFLAG /run/nut/killpower",
 )
 def flag_gone(conf: Configuration) -> Iterator[Spot]:
-    """Find a flag that is gone when it counts: /tmp is a file system of its own by default."""
+    """Find a flag that is gone when it counts: /tmp is a file system of its own since Debian 13."""
     found = _flag_spot(conf)
     leads = any(one.is_primary for one in conf.monitors)
-    if found and leads and found[0].startswith(SWEPT):
+    if found and leads and conf.release >= releases.DEBIAN_13 and found[0].startswith(SWEPT):
         yield Spot(FILE, found[1].line, SWEPT)
 
 

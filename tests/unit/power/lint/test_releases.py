@@ -36,6 +36,14 @@ def findings(file: str, text: str, release: str) -> list[Finding]:
     return [one for one in judge(conf).findings if one.level != "note"]
 
 
+def test_a_flag_in_tmp_is_lost_where_that_is_in_memory() -> None:
+    text = "MONITOR ups1@localhost 1 a b primary\nPOWERDOWNFLAG /tmp/killpower\n"
+
+    for release, lost in (("2.8.0", False), ("2.8.1", True)):
+        found = {one.id for one in findings("upsmon.conf", text, release)}
+        assert ("UM_FLAG_GONE" in found) is lost
+
+
 @pytest.mark.parametrize(
     ("file", "text", "identity", "since"),
     [
