@@ -73,6 +73,7 @@ def test_a_driver_that_says_boost_alone_is_waited_for_no_longer(said: str, *, en
         ("keyboard: fr-be\nmax_workers: 1\n", 1),
         ("max_workers: 2\nmax_workers: 12 \n#max_workers: 1\n", 12),
         ("max_workers: 0\n", 3),
+        ("max_workers: 2\nmax_workers: many\n", 3),
         ("max_workers: 16 # many\n", 3),
     ],
 )
